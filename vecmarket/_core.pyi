@@ -1,0 +1,94 @@
+"""Types of the compiled core. `N` environments, `A` agents, `L` acting agents, `F` features, `k` steps."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+def check_scenario(scenario: Any) -> None: ...
+def names() -> dict[str, list[str]]: ...
+def build_info() -> dict[str, Any]: ...
+def clear(
+    prices: NDArray[np.float64],
+    quantities: NDArray[np.float64],
+    demand: NDArray[np.float64],
+    rules: Any,
+    seed: int,
+    threads: int,
+) -> tuple[
+    NDArray[np.float64],  # price (N,)
+    NDArray[np.float64],  # dispatch (N, G)
+    NDArray[np.float64],  # unserved (N,)
+    NDArray[np.float64],  # curtailed (N,)
+    NDArray[np.int64],  # marginal (N,)
+]: ...
+
+class Engine:
+    """N independent markets stepped together."""
+
+    def __new__(
+        cls,
+        scenario: Any,
+        num_envs: int,
+        *,
+        seed: int = 0,
+        threads: int = 0,
+        seats: Sequence[str | float] | None = None,
+        max_episode_steps: int | None = None,
+    ) -> Engine: ...
+    def reset(
+        self,
+        seed: int | Sequence[int | None] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        start: int | NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[np.float32]: ...
+    def step(
+        self, actions: NDArray[np.float32], autoreset: str | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]: ...
+    def advance(self, actions: NDArray[np.float32], autoreset: str | None = "same_step") -> dict[str, NDArray[Any]]: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
+    def set_seats(self, seats: Sequence[str | float] | None) -> None: ...
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def num_agents(self) -> int: ...
+    @property
+    def num_features(self) -> int: ...
+    @property
+    def horizon(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def agents(self) -> list[str]: ...
+    @property
+    def feature_names(self) -> list[str]: ...
+    @property
+    def acting(self) -> list[int]: ...  # (L,) places of the acting agents
+    @property
+    def observations(self) -> NDArray[np.float32]: ...  # (N, L, F)
+    @property
+    def final_observations(self) -> NDArray[np.float32]: ...  # (N, L, F)
+    @property
+    def rewards(self) -> NDArray[np.float32]: ...  # (N, L)
+    @property
+    def terminated(self) -> NDArray[np.bool_]: ...  # (N,)
+    @property
+    def truncated(self) -> NDArray[np.bool_]: ...  # (N,)
+    @property
+    def prices(self) -> NDArray[np.float64]: ...  # (N,) $/MWh
+    @property
+    def demand(self) -> NDArray[np.float64]: ...  # (N,) MW
+    @property
+    def unserved(self) -> NDArray[np.float64]: ...  # (N,) MW
+    @property
+    def dispatch(self) -> NDArray[np.float64]: ...  # (N, A) MW
+    @property
+    def profits(self) -> NDArray[np.float64]: ...  # (N, A) $
+    def observation_bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...  # low, high (L, F)
+    def offers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # prices, quantities (N, A)
+    def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)
+    def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...  # t, series hour, episode (N,)
