@@ -1,0 +1,216 @@
+"""A scenario from tables: a fleet and its demand as CSV files, and renewables to subtract from the demand.
+
+Columns are found by the names below, those of tables made from RTS-GMLC first and plain ones second; an
+option names any other. Every row of the hourly tables is one hour.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecmarket.config import Demand, Generator, Number, Scenario
+
+__all__ = ["from_csv"]
+
+_NAME = ("unit_id", "name")
+_CAPACITY = ("pmax_mw", "capacity_mw")
+_SRMC = ("mc_usd_per_mwh", "srmc")
+_DEMAND = ("load_mw", "demand_mw")
+_TIMESTAMP = "timestamp"
+# Not among them: csp_inflow_mw. It is heat that a solar plant's store takes in, not electricity.
+_RENEWABLES = ("wind_mw", "pv_mw", "rtpv_mw", "hydro_mw")
+
+
+def from_csv(
+    fleet: str | PathLike[str],
+    demand: str | PathLike[str],
+    *,
+    renewables: str | PathLike[str] | None = None,
+    name_column: str | None = None,
+    capacity_column: str | None = None,
+    srmc_column: str | None = None,
+    demand_column: str | None = None,
+    timestamp_column: str | None = None,
+    renewable_columns: Sequence[str] = _RENEWABLES,
+    first_hour: int | None = None,
+    noise: Number = 0.0,
+    horizon: int = 24,
+    episode_start: str = "random_day",
+    name: str | None = None,
+    **fields: Any,
+) -> Scenario:
+    """Return a scenario of a fleet and a demand series from tables.
+
+    Parameters
+    ----------
+    fleet
+        One row per unit: its name, capacity (MW) and marginal cost ($/MWh).
+    demand
+        One row per hour: the demand (MW) and, where there is one, a timestamp in ISO 8601.
+    renewables
+        One row per hour of `demand`: the output of `renewable_columns` (MW), subtracted from the demand.
+    name_column, capacity_column, srmc_column
+        Columns of `fleet`; ``unit_id`` or ``name``, ``pmax_mw`` or ``capacity_mw``, ``mc_usd_per_mwh`` or
+        ``srmc`` unless given.
+    demand_column, timestamp_column
+        Columns of `demand`; ``load_mw`` or ``demand_mw``, and ``timestamp`` if there is one, unless given.
+    renewable_columns
+        Columns of `renewables`.
+    first_hour
+        Hour of the week of the first row, 0 = Monday 00:00; taken from the first timestamp unless given, and
+        0 where there is none.
+    noise
+        Standard deviation of the hourly demand noise as a share of the largest demand.
+    horizon, episode_start
+        Steps in one episode, and where in the series it starts.
+    name
+        The scenario's label; the name of the fleet's file unless given.
+    **fields
+        Further fields of `Scenario`, such as ``days``, ``rules`` or ``reward``.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be read.
+    ValueError
+        When a table is empty, lacks a column (the message names those it has), has a bad number or a unit
+        twice (it names the lines), or when the hourly tables differ in length.
+    """
+    units = _read(fleet)
+    names = units.texts(name_column or _NAME)
+    _refuse_duplicates(units, names)
+    capacities = units.numbers(capacity_column or _CAPACITY, least=0.0)
+    costs = units.numbers(srmc_column or _SRMC)
+
+    hours = _read(demand)
+    net_mw = hours.numbers(demand_column or _DEMAND)
+    if renewables is not None:
+        net_mw = net_mw - _output(_read(renewables), renewable_columns, hours)
+    if first_hour is None:
+        first_hour = _hour_of_week(hours, timestamp_column)
+
+    return Scenario(
+        generators=tuple(map(Generator, capacities.tolist(), costs.tolist(), names)),
+        demand=Demand(tuple(net_mw.tolist()), noise=noise, first_hour=first_hour),
+        horizon=horizon,
+        episode_start=episode_start,
+        name=Path(fleet).stem if name is None else name,
+        **fields,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A CSV file as text, with the line of every row, so that an error can say where it is."""
+
+    path: str
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def find(self, names: str | Sequence[str]) -> int:
+        """Return the place of the first column of these names that the table has."""
+        names = [names] if isinstance(names, str) else names
+        for name in names:
+            if self.columns.count(name) > 1:
+                raise ValueError(f"{self.path}: column {name!r} stands in the header more than once")
+            if name in self.columns:
+                return self.columns.index(name)
+        wanted = " or ".join(map(repr, names))
+        raise ValueError(f"{self.path}: no column {wanted}; the columns are {', '.join(self.columns)}")
+
+    def texts(self, names: str | Sequence[str]) -> list[str]:
+        """Return a column as text."""
+        column = self.find(names)
+        return [row[column].strip() for row in self.rows]
+
+    def numbers(self, names: str | Sequence[str], least: float = -math.inf) -> NDArray[np.float64]:
+        """Return a column as finite numbers of at least `least`, shape (rows,)."""
+        column = self.find(names)
+        values = np.empty(len(self.rows))
+        for i, row in enumerate(self.rows):
+            try:
+                values[i] = float(row[column])
+            except ValueError:
+                raise ValueError(f"{self.place(i, column)}: not a number: {row[column]!r}") from None
+            if not math.isfinite(values[i]):
+                raise ValueError(f"{self.place(i, column)}: must be finite, got {row[column]!r}")
+            if values[i] < least:
+                raise ValueError(f"{self.place(i, column)}: must be at least {least:g}, got {row[column]!r}")
+        return values
+
+    def place(self, row: int, column: int) -> str:
+        """Return a cell's place as a message names it."""
+        return f"{self.path}, line {self.lines[row]}, column {self.columns[column]!r}"
+
+
+def _read(path: str | PathLike[str]) -> _Table:
+    """Read a CSV file with a header; a byte-order mark, any line ends and empty lines are fine."""
+    source = str(path)
+    rows, lines = [], []
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    rows.append(row)
+                    lines.append(reader.line_num)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{source}: not a text in UTF-8: {error}") from None
+        except csv.Error as error:
+            raise ValueError(f"{source}, line {reader.line_num}: {error}") from None
+    if not rows:
+        raise ValueError(f"{source}: the file is empty")
+    columns = [name.strip() for name in rows[0]]
+    if len(rows) == 1:
+        raise ValueError(f"{source}: no rows under the header")
+    for row, line in zip(rows[1:], lines[1:], strict=True):
+        if len(row) != len(columns):
+            raise ValueError(f"{source}, line {line}: {len(row)} values under {len(columns)} columns")
+    return _Table(source, columns, rows[1:], lines[1:])
+
+
+def _refuse_duplicates(units: _Table, names: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    for name, line in zip(names, units.lines, strict=True):
+        if not name:
+            raise ValueError(f"{units.path}, line {line}: the unit has no name")
+        if name in seen:
+            raise ValueError(f"{units.path}, line {line}: unit {name!r} stands on line {seen[name]} already")
+        seen[name] = line
+
+
+def _output(renewables: _Table, columns: Sequence[str], hours: _Table) -> NDArray[np.float64]:
+    """Return the renewables' output of every hour, all columns together, MW."""
+    if len(renewables.rows) != len(hours.rows):
+        raise ValueError(
+            f"{renewables.path} has {len(renewables.rows)} hours, but {hours.path} has {len(hours.rows)}"
+        )
+    columns = [columns] if isinstance(columns, str) else columns
+    total = np.zeros(len(hours.rows))
+    for column in columns:
+        total += renewables.numbers(column)
+    return total
+
+
+def _hour_of_week(hours: _Table, timestamp_column: str | None) -> int:
+    """Return the hour of the week of the first timestamp, 0 = Monday 00:00, and 0 without timestamps."""
+    if timestamp_column is None and _TIMESTAMP not in hours.columns:
+        return 0
+    column = hours.find(timestamp_column or _TIMESTAMP)
+    text = hours.rows[0][column].strip()
+    try:
+        first = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{hours.place(0, column)}: not a timestamp in ISO 8601: {text!r}") from None
+    return first.weekday() * 24 + first.hour
