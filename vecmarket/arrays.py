@@ -1,0 +1,56 @@
+"""Checks on the arrays that users hand in: one place, so that every refusal reads alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["real_array"]
+
+_Real = TypeVar("_Real", np.float32, np.float64)
+
+_REAL_KINDS = "fiub"
+
+
+def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Real]:
+    """Return real numbers as a C-contiguous array, without a copy when they are one already.
+
+    A finite number beyond the range of `dtype` becomes the nearest finite one; infinities and NaN stay, for
+    the engine to refuse with their place.
+
+    Parameters
+    ----------
+    name
+        What the numbers are, for the messages.
+    values
+        Anything that NumPy reads as real numbers, any shape.
+    dtype
+        float32 or float64.
+
+    Raises
+    ------
+    TypeError
+        When the values are complex, text or objects.
+    ValueError
+        When the rows have different lengths.
+    """
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:
+        return values
+    try:
+        given: NDArray[Any] = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: not an array: {error}") from error
+    if given.dtype.kind not in _REAL_KINDS:
+        raise TypeError(f"{name}: must be real numbers, got dtype {given.dtype}")
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(given, dtype=dtype)
+    overflow = np.isinf(converted)
+    if overflow.any():
+        overflow &= np.isfinite(given)
+        converted[overflow] = np.copysign(np.finfo(dtype).max, converted[overflow])
+    # A scalar comes out of `ascontiguousarray` with one dimension.
+    return converted.reshape(given.shape)

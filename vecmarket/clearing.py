@@ -1,0 +1,117 @@
+"""Clear markets once, without an environment: offers and demand in, price and dispatch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vecmarket import _core
+from vecmarket.arrays import real_array
+from vecmarket.config import MarketRules
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Clearing", "clear"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clearing:
+    """The outcome of one market, or of N markets.
+
+    Attributes
+    ----------
+    price
+        Clearing price, $/MWh: float, or (N,) float64. Under pay-as-bid the marginal offer.
+    dispatch
+        What each offer sells, MW: (G,) or (N, G) float64.
+    unserved
+        Demand that no offer was left for, MW: float or (N,).
+    curtailed
+        Energy left over where demand is negative, MW: float or (N,).
+    marginal
+        Place of the marginal unit, -1 for none: int, or (N,) int64.
+    """
+
+    price: float | NDArray[np.float64]
+    dispatch: NDArray[np.float64]
+    unserved: float | NDArray[np.float64]
+    curtailed: float | NDArray[np.float64]
+    marginal: int | NDArray[np.int64]
+
+
+def clear(
+    prices: ArrayLike,
+    quantities: ArrayLike,
+    demand: ArrayLike,
+    *,
+    rules: MarketRules = MarketRules(),  # noqa: B008 - frozen
+    seed: int = 0,
+    threads: int = 1,
+) -> Clearing:
+    """Clear one market, or N markets at once, by merit order; section 2 of ``docs/market.md`` has the rules.
+
+    Parameters
+    ----------
+    prices
+        Offer prices, $/MWh, (G,) or (N, G).
+    quantities
+        Offered quantities, MW, at least 0, of the same shape.
+    demand
+        Demand, MW: one number for one market; one number for all or (N,) for N markets.
+    rules
+        Price rule, ties, kinks, scarcity, floor and cap.
+    seed
+        Key of the random tie-break: row i draws from (seed, i).
+    threads
+        Threads that share the rows; 0 for all cores. The results do not depend on it.
+
+    Returns
+    -------
+    Clearing
+        Plain numbers and (G,) for one market, arrays for N.
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit, a number is not finite, a quantity is negative, an offer lies outside floor
+        and cap, or a rule is unknown; the message names the argument and its place.
+    TypeError
+        When an argument is not made of real numbers.
+
+    Examples
+    --------
+    >>> import vecmarket as vm
+    >>> vm.clear([20.0, 30.0, 50.0], [100.0, 100.0, 100.0], 150.0).price
+    30.0
+    """
+    offer_prices = real_array("prices", prices, np.float64)
+    offered = real_array("quantities", quantities, np.float64)
+    wanted = real_array("demand", demand, np.float64)
+    if offer_prices.ndim not in (1, 2):
+        raise ValueError(f"prices: must have shape (G,) or (N, G), got {offer_prices.shape}")
+    if offered.shape != offer_prices.shape:
+        raise ValueError(
+            f"quantities: must have the shape of prices, {offer_prices.shape}, got {offered.shape}"
+        )
+    single = offer_prices.ndim == 1
+    if single:
+        if wanted.ndim != 0:
+            raise ValueError(f"demand: must be one number for one market, got shape {wanted.shape}")
+        offer_prices, offered = offer_prices[np.newaxis], offered[np.newaxis]
+    markets = offer_prices.shape[0]
+    if wanted.ndim == 0:
+        wanted = np.full(markets, wanted)
+    elif wanted.shape != (markets,):
+        raise ValueError(f"demand: must be one number or have shape ({markets},), got {wanted.shape}")
+
+    price, dispatch, unserved, curtailed, marginal = _core.clear(
+        offer_prices, offered, wanted, rules, seed, threads
+    )
+    if single:
+        return Clearing(
+            float(price[0]), dispatch[0], float(unserved[0]), float(curtailed[0]), int(marginal[0])
+        )
+    return Clearing(price, dispatch, unserved, curtailed, marginal)

@@ -1,0 +1,210 @@
+"""The batch engine as users see it, and the record of one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from vecmarket import _core
+from vecmarket.arrays import real_array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from vecmarket.config import Scenario
+
+__all__ = ["Engine", "Policy", "Trace", "record_episode"]
+
+Policy: TypeAlias = "Callable[[NDArray[np.float32]], ArrayLike] | ArrayLike | None"
+"""How the acting agents bid: f(observations (L, F)) -> (L, 2); actions (T, L, 2); or None, truthfully."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One episode as arrays: T steps, A agents, of which L act and are shown F features.
+
+    Attributes
+    ----------
+    agents
+        Names of all agents.
+    acting
+        Places of the acting agents, in the order of `observations`, `actions` and `rewards`, (L,).
+    hour
+        Hour of the demand series that each step cleared, (T,) int64.
+    demand, unserved
+        MW, (T,) float64.
+    price
+        Clearing price, $/MWh, (T,) float64.
+    offer_prices, offer_quantities
+        Offers, $/MWh and MW, (T, A) float64.
+    dispatch
+        MW, (T, A) float64.
+    profits
+        $, (T, A) float64.
+    observations
+        What each acting agent saw before the step, (T, L, F) float32.
+    actions
+        As the policy chose them, (T, L, 2) float32.
+    rewards
+        (T, L) float32.
+    capacities, srmc
+        The fleet of this episode, MW and $/MWh, (A,) float64.
+    """
+
+    agents: tuple[str, ...]
+    acting: tuple[int, ...]
+    hour: NDArray[np.int64]
+    demand: NDArray[np.float64]
+    price: NDArray[np.float64]
+    unserved: NDArray[np.float64]
+    offer_prices: NDArray[np.float64]
+    offer_quantities: NDArray[np.float64]
+    dispatch: NDArray[np.float64]
+    profits: NDArray[np.float64]
+    observations: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    capacities: NDArray[np.float64]
+    srmc: NDArray[np.float64]
+
+
+def record_episode(
+    scenario: Scenario,
+    policy: Policy = None,
+    *,
+    seats: Sequence[str | float] | None = None,
+    seed: int = 0,
+    start: int | None = None,
+) -> Trace:
+    """Play one episode in an engine of its own and keep everything that happened.
+
+    Parameters
+    ----------
+    scenario
+        The market game.
+    policy
+        How the acting agents bid; None is truthfully: everything offered at SRMC.
+    seats
+        One per agent, as the engine takes them: ``"acts"``, ``"truthful"`` or a fixed markup in $/MWh; None
+        where all act.
+    seed
+        Seed of the environment; the episode is its first.
+    start
+        Hour of the series at which the episode starts; None draws it as the scenario says.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the policy's actions have the wrong shape, are not real or not finite, or the engine refuses the
+        seats, the seed or the start.
+    """
+    engine = _core.Engine(scenario, 1, seed=seed, threads=1, seats=seats)
+    acting = tuple(engine.acting)
+    steps, agents, features = engine.horizon, engine.num_agents, engine.num_features
+    choose = _chooser(policy, steps, len(acting))
+    observations = engine.reset(start=start)
+    capacities, srmc = engine.fleet()
+    trace = Trace(
+        agents=tuple(engine.agents),
+        acting=acting,
+        hour=np.empty(steps, np.int64),
+        demand=np.empty(steps),
+        price=np.empty(steps),
+        unserved=np.empty(steps),
+        offer_prices=np.empty((steps, agents)),
+        offer_quantities=np.empty((steps, agents)),
+        dispatch=np.empty((steps, agents)),
+        profits=np.empty((steps, agents)),
+        observations=np.empty((steps, len(acting), features), np.float32),
+        actions=np.empty((steps, len(acting), 2), np.float32),
+        rewards=np.empty((steps, len(acting)), np.float32),
+        capacities=capacities[0],
+        srmc=srmc[0],
+    )
+    for step in range(steps):
+        trace.observations[step] = observations[0]
+        trace.actions[step] = choose(step, observations[0].copy())
+        trace.hour[step] = engine.clock()[1][0]
+        observations, rewards, _, _ = engine.step(trace.actions[step : step + 1])
+        offer_prices, offer_quantities = engine.offers()
+        trace.offer_prices[step], trace.offer_quantities[step] = offer_prices[0], offer_quantities[0]
+        trace.demand[step], trace.price[step] = engine.demand[0], engine.prices[0]
+        trace.unserved[step], trace.dispatch[step] = engine.unserved[0], engine.dispatch[0]
+        trace.profits[step], trace.rewards[step] = engine.profits[0], rewards[0]
+    return trace
+
+
+class Engine(_core.Engine):
+    """N independent markets stepped together, in which every agent acts.
+
+    The arrays it hands out are its own buffers, made once: copy what is to be kept. It never resets by
+    itself.
+
+    Parameters
+    ----------
+    scenario
+        The market game.
+    num_envs
+        Environments N, at least 1.
+    seed
+        Environment i has the seed ``seed + i``.
+    threads
+        Threads that share the work; 0 for all cores, 1 for none of its own. The results do not depend on it.
+    max_episode_steps
+        Truncates episodes after that many steps; None never.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        num_envs: int,
+        *,
+        seed: int = 0,
+        threads: int = 0,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        # The core is built in `__new__`, from the same arguments.
+        self.scenario = scenario
+        self._seed = seed
+
+    def trace(self, policy: Policy = None, *, seed: int | None = None, start: int | None = None) -> Trace:
+        """Play one episode of one environment and keep everything; the engine's own ones stay as they are.
+
+        Parameters
+        ----------
+        policy
+            f(observations (A, F) float32) -> actions (A, 2), called once per step; or the actions of the
+            whole episode, (T, A, 2); or None: truthful bidding.
+        seed
+            Seed of the environment; None takes the seed that this engine was made with.
+        start
+            Hour of the series at which the episode starts; None draws it as the scenario says.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `record_episode`.
+        """
+        return record_episode(self.scenario, policy, seed=self._seed if seed is None else seed, start=start)
+
+
+def _chooser(
+    policy: Policy, steps: int, acting: int
+) -> Callable[[int, NDArray[np.float32]], NDArray[np.float32]]:
+    """Return f(step, observations (L, F)) -> actions (L, 2) for any form of policy."""
+    if callable(policy):
+        ask = policy
+        return lambda step, seen: _actions(f"policy, step {step}", ask(seen), (acting, 2))
+    shape = (steps, acting, 2)
+    plan = np.zeros(shape, np.float32) if policy is None else _actions("policy", policy, shape)
+    return lambda step, _: plan[step]
+
+
+def _actions(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    actions = real_array(name, values, np.float32)
+    if actions.shape != shape:
+        raise ValueError(f"{name}: must have shape {shape}, got {actions.shape}")
+    return actions
