@@ -1,0 +1,225 @@
+"""The actor and the critic: two small networks over a flat observation, for a Box of actions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from gymnasium.spaces import Box, Space
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from vecmarket.training.files import write_atomically
+
+__all__ = ["ACTIVATIONS", "ActorCritic", "NumpyPolicy", "as_numpy_policy", "load_policy", "save_policy"]
+
+NumpyPolicy = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Observations (N, F) to actions (N, A), both float32."""
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+"""Activations of the hidden layers by name."""
+
+_FORMAT = "vecmarket-policy"
+_VERSION = "1"
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_LARGEST_BOUND = 1e6  # a bound beyond this says "unbounded" (CartPole's are 3.4e38): nothing to scale by
+
+
+class ActorCritic(nn.Module):
+    """A Gaussian policy with a state-independent spread, and a value function of its own.
+
+    Actor and critic share no weights. Observations are first mapped from the bounds of their space to [-1, 1]
+    (features without finite bounds pass as they are, constant ones become 0). This fixed map is part of
+    the model, so that a saved policy takes raw observations.
+
+    Parameters
+    ----------
+    observation_space, action_space
+        Box spaces of one environment, with shapes (F,) and (A,).
+    hidden
+        Widths of the hidden layers.
+    activation
+        One of `ACTIVATIONS`.
+    initial_log_std
+        Starting value of the policy's log standard deviation.
+    normalise_observations
+        Whether to map observations to [-1, 1].
+    generator
+        Source of the initial weights; a fresh one with seed 0 when left out.
+
+    Raises
+    ------
+    ValueError
+        When a space is not a flat Box, or the activation is unknown.
+
+    Notes
+    -----
+    Initialisation is orthogonal, with gain sqrt(2) for hidden layers, 0.01 for the actor's head and 1 for the
+    critic's, biases 0: Andrychowicz et al., "What Matters In On-Policy Reinforcement Learning?", 2021.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[NDArray[np.float32]],
+        action_space: Space[NDArray[np.float32]],
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        initial_log_std: float = 0.0,
+        normalise_observations: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        observations = _flat_box(observation_space, "observation_space")
+        actions = _flat_box(action_space, "action_space")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation: must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
+        self.hidden = tuple(hidden)
+        self.activation = activation
+        features, size = observations.shape[0], actions.shape[0]
+
+        centre, scale = np.zeros(features, np.float32), np.ones(features, np.float32)
+        if normalise_observations:
+            centre, scale = _centre_and_scale(observations)
+        self.centre: Tensor  # (F,)
+        self.scale: Tensor  # (F,)
+        self.action_low: Tensor  # (A,)
+        self.action_high: Tensor  # (A,)
+        self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("scale", torch.tensor(scale))
+        self.register_buffer("action_low", torch.tensor(actions.low, dtype=torch.float32))
+        self.register_buffer("action_high", torch.tensor(actions.high, dtype=torch.float32))
+
+        self.actor = _mlp([features, *hidden, size], activation, 0.01, generator)
+        self.critic = _mlp([features, *hidden, 1], activation, 1.0, generator)
+        self.log_std = nn.Parameter(torch.full((size,), float(initial_log_std)))  # (A,)
+
+    def mean_action(self, observations: Tensor) -> Tensor:
+        """Return the mean of the policy, (B, A), before it is clipped to the action space."""
+        mean: Tensor = self.actor((observations - self.centre) / self.scale)
+        return mean
+
+    def value(self, observations: Tensor) -> Tensor:
+        """Return the critic's value of each observation, (B,)."""
+        value: Tensor = self.critic((observations - self.centre) / self.scale)
+        return value.squeeze(-1)
+
+    def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw actions (B, A) and return them with their log-probabilities (B,) and the values (B,)."""
+        mean = self.mean_action(observations)
+        noise = torch.empty_like(mean).normal_(generator=generator)
+        actions = mean + self.log_std.exp() * noise
+        return actions, self.log_prob(mean, actions), self.value(observations)
+
+    def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities (B,) of given actions, the policy's entropy () and the values (B,)."""
+        log_prob = self.log_prob(self.mean_action(observations), actions)
+        return log_prob, self.entropy(), self.value(observations)
+
+    def log_prob(self, mean: Tensor, actions: Tensor) -> Tensor:
+        """Return the log-density (B,) of `actions` under normals around `mean`, summed over the action's parts."""
+        noise = (actions - mean) * torch.exp(-self.log_std)
+        return -(0.5 * noise.square() + self.log_std + _HALF_LOG_2PI).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Return the entropy () of the policy, the same in every state."""
+        return (self.log_std + 0.5 + _HALF_LOG_2PI).sum()
+
+    def clip(self, actions: Tensor) -> Tensor:
+        """Return `actions` (B, A) clipped to the bounds of the action space."""
+        return torch.clamp(actions, self.action_low, self.action_high)
+
+
+def as_numpy_policy(model: ActorCritic) -> NumpyPolicy:
+    """Return the deterministic policy (the mean action, clipped to the action space) as a NumPy function.
+
+    The function maps float32 observations (N, F) to float32 actions (N, A), C-contiguous. It reads the model's weights
+    at each call, so it follows a model that is still being trained.
+    """
+
+    def policy(observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            rows = torch.tensor(observations, dtype=torch.float32, device=model.log_std.device)
+            actions: NDArray[np.float32] = model.clip(model.mean_action(rows)).cpu().numpy()
+        return actions
+
+    return policy
+
+
+def save_policy(model: ActorCritic, path: Path) -> None:
+    """Write the model's weights, bounds and shape as a safetensors file, beside and renamed."""
+    shape = {"hidden": list(model.hidden), "activation": model.activation}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {"format": _FORMAT, "version": _VERSION, "shape": json.dumps(shape)}
+    write_atomically(path, safetensors.torch.save(tensors, metadata))
+
+
+def load_policy(path: Path) -> ActorCritic:
+    """Read a model that `save_policy` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, no policy, or of another version.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such policy file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
+    if metadata.get("version") != _VERSION:
+        raise ValueError(f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}")
+    try:
+        shape = json.loads(metadata["shape"])
+        features, actions = tensors["centre"].shape, tensors["action_low"].shape
+        model = ActorCritic(
+            Box(-np.inf, np.inf, tuple(features)),
+            Box(-np.inf, np.inf, tuple(actions)),
+            hidden=shape["hidden"],
+            activation=shape["activation"],
+        )
+        model.load_state_dict(tensors)
+    except (KeyError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: incomplete policy: {error}") from error
+    return model
+
+
+def _mlp(widths: Sequence[int], activation: str, head_gain: float, generator: torch.Generator) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    last = len(widths) - 2
+    for i, (rows, columns) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        # skip_init: the usual constructor would draw weights from torch's global generator
+        linear = nn.utils.skip_init(nn.Linear, rows, columns)
+        nn.init.orthogonal_(linear.weight, head_gain if i == last else math.sqrt(2.0), generator=generator)
+        nn.init.zeros_(linear.bias)
+        layers += [linear] if i == last else [linear, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers)
+
+
+def _flat_box(space: Space[NDArray[np.float32]], name: str) -> Box:
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise ValueError(f"{name}: must be a Box of shape (n,), got {space}")
+    return space
+
+
+def _centre_and_scale(space: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    bounded = (low > -_LARGEST_BOUND) & (high < _LARGEST_BOUND)
+    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+    scale = np.where(high > low, (high - low) / 2.0, 1.0)
+    return ((low + high) / 2.0).astype(np.float32), scale.astype(np.float32)
