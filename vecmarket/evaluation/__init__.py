@@ -1,0 +1,27 @@
+"""Judge a policy on days it has not seen: beside truthful bidding and the exact best reply."""
+
+from __future__ import annotations
+
+from vecmarket.evaluation.best_reply import Grid, best_replies
+from vecmarket.evaluation.comparison import Evaluation, Metric, evaluate
+from vecmarket.evaluation.days import evaluation_days, evaluation_seeds, training_days
+from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
+from vecmarket.evaluation.tables import print_table, save
+
+__all__ = [
+    "Episodes",
+    "Evaluation",
+    "Grid",
+    "Metric",
+    "Play",
+    "Policy",
+    "best_replies",
+    "evaluate",
+    "evaluation_days",
+    "evaluation_seeds",
+    "play",
+    "print_table",
+    "save",
+    "training_days",
+    "truthful",
+]

@@ -1,0 +1,210 @@
+"""Judge a policy: beside truthful bidding and beside the exact best reply, on the same fixed episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vecmarket.evaluation.best_reply import Grid, best_replies
+from vecmarket.evaluation.days import draws_anything, evaluation_days, evaluation_seeds
+from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
+
+if TYPE_CHECKING:
+    from vecmarket.config import Scenario
+
+__all__ = ["Evaluation", "Metric", "evaluate"]
+
+DRAWS = 512
+"""Episodes of a scenario with one window of random demand: 4 % of an episode's spread remain in the mean."""
+
+TELLING_GAIN = 1e-6  # $, below which a difference between two profits is rounding
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the comparison; a value is None where it is not defined."""
+
+    key: str
+    label: str
+    unit: str
+    truthful: float | None
+    policy: float | None
+    best: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A policy beside truthful bidding and the exact best reply, on the same episodes.
+
+    Attributes
+    ----------
+    episodes
+        What was played.
+    truthful, policy
+        The two plays, arrays (N, T).
+    best_profit, best_reward
+        The best reply of every hour, by profit and by reward.
+    """
+
+    episodes: Episodes
+    truthful: Play
+    policy: Play
+    best_profit: Play
+    best_reward: Play
+
+    @property
+    def learner(self) -> str:
+        """Name of the learner."""
+        return self.episodes.scenario.agents[self.episodes.learner]
+
+    @property
+    def profit_share(self) -> float | None:
+        """Share of the attainable profit gain: (policy - truthful) / (best - truthful), None without one."""
+        return _share(self.truthful.profit.mean(), self.policy.profit.mean(), self.best_profit.profit.mean())
+
+    @property
+    def return_share(self) -> float | None:
+        """The same share in reward; the best is then the best by reward."""
+        return _share(self.truthful.reward.mean(), self.policy.reward.mean(), self.best_reward.reward.mean())
+
+    def metrics(self) -> list[Metric]:
+        """Return the comparison, row by row; the best reply is by profit, in the row of returns by reward."""
+        plays = (self.truthful, self.policy, self.best_profit)
+        capacity = self.truthful.offer_mw.mean()  # truthful bidding withholds nothing
+
+        def row(key: str, label: str, unit: str, values: Sequence[float | None]) -> Metric:
+            return Metric(key, label, unit, *(None if v is None else float(v) for v in values))
+
+        returns = (self.truthful, self.policy, self.best_reward)
+        return [
+            row("price", "clearing price", "$/MWh", [p.price.mean() for p in plays]),
+            row("profit", "profit", "$/h", [p.profit.mean() for p in plays]),
+            row("return", "return per episode", "", [p.reward.sum(axis=1).mean() for p in returns]),
+            row("dispatch", "dispatch", "MW", [p.dispatch.mean() for p in plays]),
+            row(
+                "withheld",
+                "withheld",
+                "%",
+                [100 * (1 - p.offer_mw.mean() / capacity) if capacity > 0 else None for p in plays],
+            ),
+            row("markup", "markup over SRMC", "$/MWh", [(p.offer_price - p.srmc).mean() for p in plays]),
+            row("lerner", "Lerner index", "", [_lerner(p) for p in plays]),
+            row(
+                "hours_gained",
+                "hours with a gain",
+                "%",
+                [100 * float((p.profit - self.truthful.profit > TELLING_GAIN).mean()) for p in plays],
+            ),
+            row("consumer_cost", "consumer cost", "$/h", [p.consumer_cost.mean() for p in plays]),
+            row("production_cost", "production cost", "$/h", [p.production_cost.mean() for p in plays]),
+            row(
+                "welfare_loss",
+                "welfare loss",
+                "$/h",
+                [(p.production_cost - self.truthful.production_cost).mean() for p in plays],
+            ),
+            row("unserved", "unserved energy", "MWh/h", [p.unserved.mean() for p in plays]),
+            row("profit_share", "share of attainable gain", "%", self._shares(self.profit_share)),
+            row("return_share", "the same in return", "%", self._shares(self.return_share)),
+        ]
+
+    @staticmethod
+    def _shares(policy: float | None) -> tuple[float | None, float | None, float | None]:
+        return (None, None, None) if policy is None else (0.0, 100 * policy, 100.0)
+
+
+def evaluate(
+    scenario: Scenario,
+    learner: int | str,
+    policy: Policy,
+    *,
+    rivals: Any = None,
+    days: Sequence[int] | None = None,
+    episodes: int | None = None,
+    seed: int = 0,
+    grid: Grid | None = None,
+) -> Evaluation:
+    """Play a policy, truthful bidding and the exact best reply on the same fixed episodes.
+
+    Parameters
+    ----------
+    scenario
+        The market game, as it was before training days were cut from it.
+    learner
+        The learner's place or name.
+    policy
+        Maps observations (N, F) float32 to actions (N, 2).
+    rivals
+        How the others bid, as `MarketVectorEnv` takes it; None is truthful.
+    days
+        Days on which episodes start, 0 = the first of the series; `evaluation_days(scenario)` when None.
+    episodes
+        Number of episodes, which take the days in turn. When None: one a day for a series of several days,
+        else one, or 512 draws where the scenario has anything random in it.
+    seed
+        Seed of the evaluation's own stream of randomness, which no training seed touches.
+    grid
+        The offers among which the best reply is looked for; `Grid()` when None.
+
+    Returns
+    -------
+    Evaluation
+        The four plays, and the comparison drawn from them.
+
+    Raises
+    ------
+    ValueError
+        When a day cannot hold an episode or the policy returns another shape than (N, 2).
+
+    Notes
+    -----
+    The value of served demand is the same whoever serves it, so welfare falls by what production costs more
+    than under truthful bidding (`welfare_loss`, $/h). Unserved energy has no price of its own here and
+    stands beside it, in MWh/h. The Lerner index is (P - c) / P over the learner's running hours with a
+    positive price.
+    """
+    index = scenario.agent_index(learner)
+    chosen = tuple(evaluation_days(scenario) if days is None else days)
+    _check_days(scenario, chosen)
+    if episodes is None:
+        episodes = DRAWS if len(chosen) == 1 and draws_anything(scenario) else len(chosen)
+    if episodes < 1:
+        raise ValueError(f"episodes: must be >= 1, got {episodes}")
+    fixed = Episodes(
+        scenario=scenario,
+        learner=index,
+        rivals=rivals,
+        days=tuple(chosen[i % len(chosen)] for i in range(episodes)),
+        seeds=tuple(evaluation_seeds(episodes, seed)),
+    )
+    honest = play(fixed, truthful)
+    played = play(fixed, policy)
+    best_profit, best_reward = best_replies(fixed, honest, grid)
+    return Evaluation(fixed, honest, played, best_profit, best_reward)
+
+
+def _check_days(scenario: Scenario, days: tuple[int, ...]) -> None:
+    if not days:
+        raise ValueError("days: must name at least one day")
+    last = (len(scenario.demand.series_mw) - scenario.horizon) // 24
+    if scenario.episode_start == "first":
+        last = 0
+    for i, day in enumerate(days):
+        if not 0 <= day <= last:
+            raise ValueError(f"days[{i}]: must be in 0..{last} to hold an episode, got {day}")
+
+
+def _share(honest: float, policy: float, best: float) -> float | None:
+    # A gain smaller than the rounding of the sums is none.
+    if best - honest <= 1e-9 * max(1.0, abs(best), abs(honest)):
+        return None
+    return float((policy - honest) / (best - honest))
+
+
+def _lerner(played: Play) -> float | None:
+    running = (played.dispatch > 0) & (played.price > 0)
+    if not running.any():
+        return None
+    price, srmc = played.price[running], played.srmc[running]
+    return float(((price - srmc) / price).mean())

@@ -1,0 +1,181 @@
+"""Play one way of bidding on fixed episodes, and keep what happened in every hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from vecmarket.envs import MarketVectorEnv
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vecmarket.config import Scenario
+
+__all__ = ["Episodes", "Play", "Policy", "play", "truthful"]
+
+Policy: TypeAlias = Callable[["NDArray[np.float32]"], "NDArray[np.floating[Any]]"]
+"""Maps observations (N, F) float32 to actions (N, 2): withheld share of capacity, price parameter."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The fixed episodes of an evaluation: a scenario, who learns, where each starts, and its own randomness.
+
+    Attributes
+    ----------
+    scenario
+        The market game.
+    learner
+        Place of the learner among the agents.
+    rivals
+        How the others bid, as `MarketVectorEnv` takes it.
+    days
+        Day of the series on which each episode starts, 0 = the first, one per episode, (N,).
+    seeds
+        Environment seed of each episode, (N,).
+    """
+
+    scenario: Scenario
+    learner: int
+    rivals: Any
+    days: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def start(
+        self, copies: int = 1, part: slice = slice(None)
+    ) -> tuple[MarketVectorEnv, NDArray[np.float32]]:
+        """Return a batch at the first hour of the episodes, each `copies` times over, and what it sees."""
+        days, seeds = (
+            np.repeat(self.days[part], copies),
+            np.repeat(np.array(self.seeds[part], object), copies),
+        )
+        env = MarketVectorEnv(
+            len(days), self.scenario, learner=self.learner, rivals=self.rivals, autoreset_mode="disabled"
+        )
+        # An episode that always starts at the first hour takes no start of its own.
+        options = None if self.scenario.episode_start == "first" else {"start": days * 24}
+        observations, _ = env.reset(seed=seeds.tolist(), options=options)
+        return env, observations
+
+
+@dataclass(frozen=True)
+class Play:
+    """What one way of bidding did, hour by hour. N episodes, T hours, A agents; every array is float64.
+
+    Attributes
+    ----------
+    hour
+        Hour of the series, (N, T).
+    demand, unserved
+        Demand and unserved energy, MWh, (N, T).
+    price
+        Clearing price, $/MWh, (N, T).
+    srmc, offer_price
+        The learner's short-run marginal cost and offer, $/MWh, (N, T).
+    offer_mw, dispatch
+        What the learner offered and what ran, MW, (N, T).
+    profit, reward
+        The learner's profit, $, and reward, (N, T).
+    consumer_cost
+        What consumers paid, $: price times what was served, or the sum of the paid offers under pay-as-bid,
+        (N, T).
+    production_cost
+        Short-run cost of all that ran, $, (N, T).
+    all_prices, all_quantities
+        Every agent's offer, $/MWh and MW, (N, T, A).
+    """
+
+    hour: NDArray[np.float64]
+    demand: NDArray[np.float64]
+    unserved: NDArray[np.float64]
+    price: NDArray[np.float64]
+    srmc: NDArray[np.float64]
+    offer_price: NDArray[np.float64]
+    offer_mw: NDArray[np.float64]
+    dispatch: NDArray[np.float64]
+    profit: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    consumer_cost: NDArray[np.float64]
+    production_cost: NDArray[np.float64]
+    all_prices: NDArray[np.float64]
+    all_quantities: NDArray[np.float64]
+
+    @classmethod
+    def stack(cls, hours: Sequence[Play]) -> Play:
+        """Join single hours, arrays (N, ...), into episodes, arrays (N, T, ...)."""
+        return cls(*(np.stack([getattr(h, f.name) for h in hours], axis=1) for f in fields(cls)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Play]) -> Play:
+        """Join plays of different episodes into one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def take(self, rows: NDArray[np.intp]) -> Play:
+        """Keep the named rows of the first axis."""
+        return Play(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+def play(episodes: Episodes, policy: Policy) -> Play:
+    """Play a policy through the episodes, one environment each.
+
+    Parameters
+    ----------
+    episodes
+        What is played.
+    policy
+        Called once per hour with the learner's observations (N, F), float32.
+
+    Returns
+    -------
+    Play
+        Arrays (N, T).
+    """
+    env, observations = episodes.start()
+    hours = []
+    for _ in range(episodes.scenario.horizon):
+        hour, observations = record(env, episodes, np.asarray(policy(observations), dtype=np.float32))
+        hours.append(hour)
+    return Play.stack(hours)
+
+
+def truthful(observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Offer everything at SRMC."""
+    return np.zeros((len(observations), 2), dtype=np.float32)
+
+
+def record(
+    env: MarketVectorEnv, episodes: Episodes, actions: NDArray[np.float32]
+) -> tuple[Play, NDArray[np.float32]]:
+    """Step once; return the hour that was played, arrays (N,), and the next observations."""
+    engine, me = env.engine, episodes.learner
+    hour = engine.clock()[1].astype(np.float64)
+    observations, rewards, _, _, _ = env.step(actions)
+    prices, quantities = engine.offers()
+    _, srmc = engine.fleet()
+    dispatch, price = engine.dispatch.copy(), engine.prices.copy()
+    # What each unit is paid: its own offer under pay-as-bid, the clearing price otherwise.
+    paid = prices if episodes.scenario.rules.pricing == "pay_as_bid" else price[:, None]
+    played = Play(
+        hour=hour,
+        demand=engine.demand.copy(),
+        unserved=engine.unserved.copy(),
+        price=price,
+        srmc=srmc[:, me].copy(),
+        offer_price=prices[:, me].copy(),
+        offer_mw=quantities[:, me].copy(),
+        dispatch=dispatch[:, me].copy(),
+        profit=engine.profits[:, me].copy(),
+        reward=rewards.astype(np.float64),
+        consumer_cost=(paid * dispatch).sum(axis=1),
+        production_cost=(srmc * dispatch).sum(axis=1),
+        all_prices=prices,
+        all_quantities=quantities,
+    )
+    return played, observations
