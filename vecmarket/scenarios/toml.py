@@ -102,7 +102,7 @@ def save(scenario: Scenario, path: str | PathLike[str]) -> None:
 
 
 def parse(content: bytes, source: str) -> dict[str, Any]:
-    """Return the values of a TOML file's content; where it is no TOML, an error names `source` and the line."""
+    """Return the values of a TOML file's content; bad TOML is an error that names `source` and the line."""
     try:
         values: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
