@@ -1,0 +1,180 @@
+"""A batch of markets seen from the learner's side: what the single and the vector environment share."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from vecmarket import _core
+from vecmarket.config import Scenario
+from vecmarket.envs.arguments import as_actions
+from vecmarket.envs.seats import Rivals, Seats, learner_place, take_seats
+from vecmarket.scenarios import by_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Game"]
+
+
+class Game:
+    """N markets, the learner's rows in them, and its rivals.
+
+    A row is one learner in one market: N rows, or N * A where all agents learn, row = market * A + agent. The
+    arrays are live: views of the engine's buffers, or filled after each step.
+
+    Attributes
+    ----------
+    scenario, engine, seed
+        The market game, the engine that plays it, and the seed it was made with, drawn from the system.
+    learner
+        Place of the learner; None where all agents learn.
+    rows, rows_per_market
+        Rows of the batch, and of one market.
+    observations
+        (rows, F) float32.
+    final_observations
+        The last observations of episodes that a same-step autoreset has just ended, (rows, F) float32.
+    rewards
+        (rows,) float32.
+    terminated, truncated
+        (rows,) bool.
+    facts
+        What the reward hides, (rows,) float64 each: profit $, price $/MWh, demand, dispatch and unserved MW.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | str | None,
+        num_markets: int,
+        learner: int | str,
+        rivals: Rivals,
+        *,
+        threads: int,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        self.scenario = _as_scenario(scenario)
+        self.learner = learner_place(self.scenario, learner)
+        seats = take_seats(self.scenario, self.learner, rivals)
+        self.seed = secrets.randbits(62)
+        self.engine = _core.Engine(
+            self.scenario,
+            num_markets,
+            seed=self.seed,
+            threads=threads,
+            seats=seats.engine,
+            max_episode_steps=max_episode_steps,
+        )
+        self.rows_per_market = 1 if self.learner is not None else self.engine.num_agents
+        self.rows = num_markets * self.rows_per_market
+        self._sit(rivals, seats)
+
+    @property
+    def rivals(self) -> Rivals:
+        """How the other agents bid, as it was given."""
+        return self._rivals
+
+    @rivals.setter
+    def rivals(self, rivals: Rivals) -> None:
+        seats = take_seats(self.scenario, self.learner, rivals)
+        self.engine.set_seats(seats.engine)
+        self._sit(rivals, seats)
+
+    def _sit(self, rivals: Rivals, seats: Seats) -> None:
+        """Find the learner and the rivals in Python among the acting agents, and lay out the rows."""
+        engine, place = self.engine, self.learner
+        acting = engine.acting
+        self._rivals = rivals
+        self._bidders = [
+            (acting.index(seat), bid, self._seat_name(seat)) for seat, bid in seats.bidders.items()
+        ]
+        self._slot = 0 if place is None else acting.index(place)
+        self._actions = np.zeros((engine.num_envs, len(acting), 2), np.float32)
+        self._spread: list[tuple[NDArray[np.generic], NDArray[np.generic]]] = []
+
+        self.observations = self._of_learner(engine.observations)
+        self.final_observations = self._of_learner(engine.final_observations)
+        self.rewards = self._of_learner(engine.rewards)
+        self.terminated = self._per_row(engine.terminated)
+        self.truncated = self._per_row(engine.truncated)
+        self.facts = {
+            "profit": engine.profits.reshape(-1) if place is None else engine.profits[:, place],
+            "price": self._per_row(engine.prices),
+            "demand": self._per_row(engine.demand),
+            "dispatch": engine.dispatch.reshape(-1) if place is None else engine.dispatch[:, place],
+            "unserved": self._per_row(engine.unserved),
+        }
+
+    def observation_space(self) -> Box[np.float32]:
+        """Return the space of one row: the true bounds, over all agents where all learn."""
+        low, high = self.engine.observation_bounds()
+        if self.learner is None:
+            return Box(low.min(axis=0), high.max(axis=0), dtype=np.float32)
+        return Box(low[self._slot], high[self._slot], dtype=np.float32)
+
+    @staticmethod
+    def action_space() -> Box[np.float32]:
+        """Return the space of one row's action: withheld share of capacity, price parameter."""
+        low, high = np.array([0.0, -10.0], np.float32), np.array([1.0, 10.0], np.float32)
+        return Box(low, high, dtype=np.float32)
+
+    def reset(
+        self,
+        seed: int | Sequence[int | None] | None,
+        mask: NDArray[np.bool_] | None = None,
+        start: int | NDArray[np.int64] | None = None,
+    ) -> None:
+        """Start new episodes, of all markets or the masked ones; arguments are per market."""
+        self.engine.reset(seed, mask, start)
+        self.refresh()
+
+    def step(self, actions: NDArray[np.float32], autoreset: str | None) -> None:
+        """Step all markets once with the rows' actions (rows, 2), C-contiguous."""
+        engine, bids = self.engine, self._actions
+        if self._bidders:
+            seen = engine.observations
+            bids[:, self._slot] = actions
+            for slot, bid, name in self._bidders:
+                # A copy: the rival may keep or change what it is shown.
+                bids[:, slot] = as_actions(name, bid(seen[:, slot].copy()), (engine.num_envs, 2))
+        else:
+            bids = actions.reshape(engine.num_envs, -1, 2)
+        engine.step(bids, autoreset)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the arrays that hold a market's value once per row up to date."""
+        for source, target in self._spread:
+            target[...] = source[:, np.newaxis]
+
+    def _of_learner(self, acting: NDArray[np.float32]) -> NDArray[np.float32]:
+        """View (N, L, ...) of the acting agents as rows."""
+        if self.learner is None:
+            return acting.reshape(self.rows, *acting.shape[2:])
+        return acting[:, self._slot]
+
+    def _per_row(self, market: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return a market's values (N,) once per row: themselves, or an array that `refresh` fills."""
+        if self.rows_per_market == 1:
+            return market
+        rows = np.zeros((len(market), self.rows_per_market), market.dtype)
+        self._spread.append((market, rows))
+        return rows.reshape(-1)
+
+    def _seat_name(self, place: int) -> str:
+        return f"rivals[{self.scenario.agents[place]!r}]"
+
+
+def _as_scenario(scenario: Scenario | str | None) -> Scenario:
+    if scenario is None:
+        return Scenario.default()
+    if isinstance(scenario, str):
+        return by_name(scenario)
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"scenario: must be a Scenario, a name or None, got {type(scenario).__name__}")
+    return scenario
