@@ -1,0 +1,128 @@
+"""Figures of the comparison against markets worked out on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import vecmarket as vm
+from evaluation.markets import offer, one_hour
+from vecmarket.evaluation import Evaluation, Metric, evaluate, truthful
+
+# float32 actions place an offer to about 1e-5 $/MWh
+CENT = 0.01
+
+THREE = [(50.0, 10.0), (50.0, 20.0), (50.0, 40.0)]
+
+
+def metric(evaluation: Evaluation, key: str) -> Metric:
+    return next(m for m in evaluation.metrics() if m.key == key)
+
+
+def test_the_marginal_unit_raises_the_price_to_its_own_offer() -> None:
+    # Demand 80: the unit at 20 runs 30 MW; at 30 it still does, and the price follows.
+    result = evaluate(one_hour(THREE, 80.0), 1, offer(10.0))
+    assert metric(result, "price").truthful == 20.0
+    assert metric(result, "price").policy == pytest.approx(30.0, abs=CENT)
+    assert metric(result, "profit").truthful == 0.0
+    assert metric(result, "profit").policy == pytest.approx(300.0, abs=1.0)
+    assert metric(result, "dispatch").policy == pytest.approx(30.0)
+    assert metric(result, "markup").policy == pytest.approx(10.0, abs=CENT)
+    assert metric(result, "lerner").policy == pytest.approx(1 / 3, abs=1e-3)
+    assert metric(result, "consumer_cost").truthful == pytest.approx(20.0 * 80.0)
+    assert metric(result, "consumer_cost").policy == pytest.approx(30.0 * 80.0, abs=1.0)
+    assert metric(result, "production_cost").policy == pytest.approx(50 * 10 + 30 * 20)
+    assert metric(result, "welfare_loss").policy == pytest.approx(0.0, abs=1e-9)
+    # Just below the unit at 40: (40 - 20) * 30, to a tenth of a cent.
+    assert metric(result, "profit").best == pytest.approx(600.0, abs=0.1)
+    assert result.profit_share == pytest.approx(0.5, abs=1e-3)
+    assert result.return_share == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_cheap_unit_that_bids_past_a_dear_one_costs_welfare() -> None:
+    # At 30 the cheap unit runs after the one at 20: 50 * 20 + 30 * 10 instead of 50 * 10 + 30 * 20.
+    result = evaluate(one_hour(THREE, 80.0), 0, offer(20.0))
+    assert metric(result, "profit").truthful == pytest.approx(500.0)
+    assert metric(result, "profit").policy == pytest.approx(600.0, abs=1.0)
+    assert metric(result, "welfare_loss").policy == pytest.approx(200.0, abs=1e-6)
+    # The best reply: 30 MW just below 40.
+    assert metric(result, "profit").best == pytest.approx(900.0, abs=0.1)
+
+
+def test_withholding_shows_as_withheld_and_unserved() -> None:
+    result = evaluate(one_hour(THREE, 140.0), 2, offer(0.0, withheld=0.5))
+    assert metric(result, "withheld").policy == pytest.approx(50.0)
+    assert metric(result, "unserved").truthful == 0.0
+    assert metric(result, "unserved").policy == pytest.approx(15.0)
+    # Served energy alone is paid for.
+    assert metric(result, "consumer_cost").policy == pytest.approx(40.0 * 125.0)
+
+
+def test_pay_as_bid_pays_each_its_own_offer() -> None:
+    result = evaluate(one_hour(THREE, 80.0, pricing="pay_as_bid"), 0, offer(5.0))
+    assert metric(result, "profit").truthful == 0.0
+    assert metric(result, "profit").policy == pytest.approx(5.0 * 50.0, abs=1.0)
+    assert metric(result, "consumer_cost").policy == pytest.approx(15.0 * 50.0 + 20.0 * 30.0, abs=1.0)
+    # Dear but half sold beats cheap and sold out: (40 - 10) * 30 against (20 - 10) * 50.
+    assert metric(result, "profit").best == pytest.approx(900.0, abs=0.1)
+
+
+def test_without_an_attainable_gain_there_is_no_share() -> None:
+    # Either unit alone serves the whole demand at the same cost.
+    result = evaluate(one_hour([(100.0, 20.0), (100.0, 20.0)], 50.0), 0, offer(10.0))
+    assert result.profit_share is None
+    assert metric(result, "profit_share").policy is None
+    assert metric(result, "hours_gained").best == 0.0
+    # The best reply is then the honest offer itself.
+    assert result.best_profit.offer_price[0, 0] == 20.0
+
+
+def test_truthful_bidding_as_policy_gains_nothing() -> None:
+    result = evaluate(vm.Scenario.default(), "G4", truthful, episodes=4)
+    assert result.profit_share == 0.0
+    assert result.return_share == 0.0
+    np.testing.assert_array_equal(result.policy.reward, result.truthful.reward)
+
+
+def test_every_play_meets_the_same_demand() -> None:
+    result = evaluate(vm.Scenario.default(), "G4", offer(30.0), episodes=8)
+    assert np.ptp(result.truthful.demand, axis=0).min() > 0  # the draws differ
+    for other in (result.policy, result.best_profit, result.best_reward):
+        np.testing.assert_array_equal(other.demand, result.truthful.demand)
+
+
+def test_the_same_evaluation_again_is_the_same() -> None:
+    first, again = (evaluate(vm.Scenario.default(), 4, offer(20.0), episodes=4) for _ in range(2))
+    assert first.metrics() == again.metrics()
+    other = evaluate(vm.Scenario.default(), 4, offer(20.0), episodes=4, seed=1)
+    assert other.metrics() != first.metrics()
+
+
+def test_rivals_take_part_as_given() -> None:
+    market = one_hour(THREE, 80.0)
+    marked_up = evaluate(market, 1, truthful, rivals=5.0)
+    assert metric(marked_up, "profit").best == pytest.approx((45.0 - 20.0) * 30.0, abs=0.1)
+    called = evaluate(market, 1, truthful, rivals=offer(5.0))
+    assert metric(called, "profit").best == pytest.approx((45.0 - 20.0) * 30.0, abs=0.1)
+
+
+def test_a_year_is_judged_on_its_held_out_days_once_each() -> None:
+    result = evaluate(vm.Scenario.ieee_rts(), "U350_1", truthful, days=(42, 91))
+    np.testing.assert_array_equal(result.truthful.hour[:, 0], [42 * 24, 91 * 24])
+    np.testing.assert_array_equal(result.truthful.hour[:, -1], [42 * 24 + 23, 91 * 24 + 23])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learner": "U351"}, "U351"),
+        ({"days": (400,)}, r"days\[0\]: must be in 0\.\.363"),
+        ({"days": ()}, "days"),
+        ({"episodes": 0}, "episodes"),
+        ({"policy": lambda observations: np.zeros((1, 2), np.float32)}, "actions"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    given = {"learner": "U350_1", "policy": truthful, "days": (42, 43)} | arguments
+    with pytest.raises(ValueError, match=message):
+        evaluate(vm.Scenario.ieee_rts(), **given)
