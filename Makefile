@@ -1,0 +1,82 @@
+# The daily commands; `make` lists them. Everything is installed into .venv, nothing outside this folder.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PY := $(BIN)/python
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+# maturin and clippy compile for the same interpreter, so that neither undoes the other's build.
+export PYO3_PYTHON := $(CURDIR)/$(PY)
+
+ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(shell find src -name '*.rs')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help train test test-rust test-python lint lint-python lint-rust bench clean check
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+train: $(VENV)/.train ## build, and train a unit of the IEEE test system to bid; ARGS="..." goes to `vecmarket train`
+	$(BIN)/vecmarket train $(ARGS)
+
+test: test-rust test-python ## build, and run every test, Rust and Python
+
+test-rust: | check ## the Rust tests; they need no Python
+	cargo test
+
+test-python: $(VENV)/.train $(VENV)/.dev ## build, and run the Python tests; ARGS="..." goes to pytest
+	$(PY) -m pytest $(ARGS)
+
+lint: lint-python lint-rust ## formatting, types, stubs and clippy
+
+lint-python: $(VENV)/.train $(VENV)/.dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest vecmarket._core
+
+lint-rust: $(VENV)/.created
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features python -- -D warnings
+
+bench: $(VENV)/.train $(VENV)/.dev ## measure, and write bench/RESULTS.md; ARGS="..." goes to `python -m bench`
+	$(PY) -m bench $(ARGS)
+
+clean: ## remove what was built and installed; runs/ stays
+	rm -rf $(VENV) target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f vecmarket/_core*.so vecmarket/_core*.pyd
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What has to be there beforehand, with a message for each thing that is not.
+check:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	    echo "vecmarket needs Python 3.10 or newer, and '$(PYTHON)' is not found; install it, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "vecmarket needs Python 3.10 or newer, and '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1); name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { \
+	    echo "vecmarket needs a Rust toolchain, 1.88 or newer, and 'cargo' is not found; https://rustup.rs installs one" >&2; exit 1; }
+
+$(VENV)/.created: | check
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+# The package itself is installed in place, so only a change of the engine or of the requirements comes back here.
+$(VENV)/.train: $(VENV)/.created $(ENGINE)
+	@echo "installing the requirements and building the engine (the first time takes some minutes)"
+	$(PIP_INSTALL) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.train
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
