@@ -1,0 +1,312 @@
+//! N environments: their shards, and the threads that walk them.
+
+use std::sync::Arc;
+
+use crate::bidding::ACTION_WIDTH;
+use crate::error::{Error, Result};
+use crate::observers;
+use crate::pool::Pool;
+use crate::scenario::Scenario;
+use crate::seats::Seats;
+use crate::shard::{SHARD, Shard};
+use crate::step::{Autoreset, Game, Outputs, reset, step};
+
+/// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
+const GRAIN: usize = 2048;
+const MOST_ENVS: i64 = 1 << 22;
+const MOST_CELLS: usize = 1 << 31;
+
+/// Sizes of a batch's buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Environments, N.
+    pub envs: usize,
+    /// Agents of a market, A.
+    pub agents: usize,
+    /// Acting agents, L.
+    pub acting: usize,
+    /// Floats in one observation, F.
+    pub width: usize,
+}
+
+/// What to reset.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resets<'a> {
+    /// A new seed per environment, or None to go on, (N,); None for all to go on.
+    pub seeds: Option<&'a [Option<u64>]>,
+    /// Environments to reset, (N,); None for all.
+    pub mask: Option<&'a [bool]>,
+    /// Hour of the series at which to start, (N,); None to choose as the scenario says.
+    pub starts: Option<&'a [i64]>,
+}
+
+/// N independent markets stepped together.
+#[derive(Debug)]
+pub struct Batch {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) seats: Seats,
+    pub(crate) limit: Option<u32>,
+    pub(crate) shards: Vec<Shard>,
+    envs: usize,
+    pool: Pool,
+}
+
+impl Batch {
+    /// Environments with seeds `seed`, `seed + 1`, ..., not yet reset.
+    pub fn new(scenario: Arc<Scenario>, envs: i64, seed: u64, threads: i64, seats: Seats) -> Result<Self> {
+        if !(1..=MOST_ENVS).contains(&envs) {
+            return Err(Error::value("num_envs", format!("must be in 1..{MOST_ENVS}, got {envs}")));
+        }
+        let envs = envs as usize;
+        let cells = envs.checked_mul(scenario.agents() * scenario.width.max(ACTION_WIDTH));
+        if cells.is_none_or(|cells| cells > MOST_CELLS) {
+            let reason = format!("{envs} environments of this scenario need buffers of more than 2^31 entries");
+            return Err(Error::value("num_envs", reason));
+        }
+        let pool = Pool::new(threads)?;
+        let shards = (0..envs)
+            .step_by(SHARD)
+            .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
+            .collect();
+        Ok(Self { scenario, seats, limit: None, shards, envs, pool })
+    }
+
+    /// Cuts episodes after so many steps; None for no limit.
+    pub fn set_limit(&mut self, limit: Option<i64>) -> Result<()> {
+        self.limit = match limit {
+            None => None,
+            Some(n) if n >= 1 => Some(u32::try_from(n).unwrap_or(u32::MAX)),
+            Some(n) => {
+                return Err(Error::value("max_episode_steps", format!("must be >= 1, got {n}")));
+            }
+        };
+        Ok(())
+    }
+
+    /// Sizes of the buffers.
+    pub fn layout(&self) -> Layout {
+        Layout {
+            envs: self.envs,
+            agents: self.scenario.agents(),
+            acting: self.seats.acting().len(),
+            width: self.scenario.width,
+        }
+    }
+
+    /// The compiled scenario.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// Who plays whom.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// Threads that work in parallel.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Changes who plays whom; the buffers' sizes follow the number of acting agents.
+    pub fn set_seats(&mut self, seats: Seats) {
+        self.seats = seats;
+    }
+
+    /// Starts new episodes.
+    pub fn reset(&mut self, resets: Resets<'_>, out: Outputs<'_>) -> Result<()> {
+        if let Some(starts) = resets.starts {
+            let last = self.scenario.demand.len() as i64 - i64::from(self.scenario.horizon);
+            let chosen = |env: usize| resets.mask.is_none_or(|mask| mask[env]);
+            if let Some((env, hour)) =
+                starts.iter().enumerate().find(|(env, hour)| chosen(*env) && !(0..=last).contains(*hour))
+            {
+                let reason = format!("must leave room for an episode, 0..{last}, got {hour} for environment {env}");
+                return Err(Error::value("start", reason));
+            }
+        }
+        self.walk(&[], 0, out, &|game, shard, _, out| {
+            for row in 0..shard.rows() {
+                let env = shard.first + row;
+                if resets.mask.is_none_or(|mask| mask[env]) {
+                    let seed = resets.seeds.and_then(|seeds| seeds[env]);
+                    let start = resets.starts.map(|starts| starts[env] as u32);
+                    reset(game, shard, row, seed, start, out);
+                    observers::observe(game.scenario, game.seats, shard, row..row + 1, out.observations);
+                }
+            }
+        })
+    }
+
+    /// One step of every environment; `actions` is (N, L, 2).
+    pub fn step(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
+        self.check(actions, 1, autoreset)?;
+        self.step_checked(actions, autoreset, out)
+    }
+
+    /// k steps of every environment; `actions` is (k, N, L, 2) and every buffer has a leading k.
+    pub fn advance(&mut self, actions: &[f32], steps: usize, autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
+        self.check(actions, steps, autoreset)?;
+        let layout = self.layout();
+        let mut rest = out;
+        for actions in actions.chunks_exact(layout.envs * layout.acting * ACTION_WIDTH) {
+            let (now, later) = rest.split(layout.envs, layout);
+            rest = later;
+            self.step_checked(actions, autoreset, now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes every observation anew, from the state.
+    pub fn observe(&mut self, out: Outputs<'_>) -> Result<()> {
+        self.walk(&[], 0, out, &|game, shard, _, out| {
+            for row in 0..shard.rows() {
+                if shard.state.started[row] {
+                    observers::observe(game.scenario, game.seats, shard, row..row + 1, out.observations);
+                }
+            }
+        })
+    }
+
+    fn step_checked(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
+        self.walk(actions, self.seats.acting().len() * ACTION_WIDTH, out, &|game, shard, actions, out| {
+            step(game, autoreset, shard, actions, out);
+        })
+    }
+
+    /// Refuses what cannot be stepped, before anything is changed.
+    fn check(&self, actions: &[f32], steps: usize, autoreset: Autoreset) -> Result<()> {
+        let end = self.limit.unwrap_or(u32::MAX).min(self.scenario.horizon);
+        for shard in &self.shards {
+            for row in 0..shard.rows() {
+                let env = shard.first + row;
+                if !shard.state.started[row] {
+                    return Err(Error::value(format!("environment {env}"), "must be reset before the first step"));
+                }
+                if autoreset != Autoreset::NextStep && shard.state.finished[row] {
+                    return Err(Error::value(format!("environment {env}"), "its episode has ended; reset it first"));
+                }
+                if autoreset == Autoreset::Disabled && steps > end.saturating_sub(shard.state.t[row]) as usize {
+                    let left = end.saturating_sub(shard.state.t[row]);
+                    let reason = format!("its episode ends in {left} steps, before the {steps} asked for");
+                    return Err(Error::value(format!("environment {env}"), reason));
+                }
+            }
+        }
+        // x * 0 is 0 for a finite x, else NaN; the sum vectorises, and names the culprit only when there is one.
+        if actions.iter().map(|x| x * 0.0).sum::<f32>() != 0.0 {
+            return self.check_finite(actions, autoreset);
+        }
+        Ok(())
+    }
+
+    fn check_finite(&self, actions: &[f32], autoreset: Autoreset) -> Result<()> {
+        let acting = self.seats.acting();
+        for (i, action) in actions.iter().enumerate().filter(|(_, action)| !action.is_finite()) {
+            let (row, part) = (i / ACTION_WIDTH, i % ACTION_WIDTH);
+            let (step, env) = (row / acting.len() / self.envs, row / acting.len() % self.envs);
+            // The row that is reset instead of stepped ignores its action.
+            if autoreset == Autoreset::NextStep && step == 0 && self.shards[env / SHARD].state.finished[env % SHARD] {
+                continue;
+            }
+            let agent = acting[row % acting.len()];
+            let name = &self.scenario.spec.generators[agent].name;
+            let reason = format!("must be finite, got {action} in step {step}, part {part} of the action");
+            return Err(Error::value(format!("actions: environment {env}, agent {agent} ({name})"), reason));
+        }
+        Ok(())
+    }
+
+    /// Runs `body` on every shard with its rows of the inputs and outputs: the same code for one thread and for many.
+    fn walk<F>(&mut self, inputs: &[f32], input_width: usize, out: Outputs<'_>, body: &F) -> Result<()>
+    where
+        F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
+    {
+        let layout = self.layout();
+        let game = Game { scenario: &self.scenario, seats: &self.seats, limit: self.limit };
+        let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
+        let tasks = worth.min(4 * self.pool.threads());
+        let walk = Walk { game, layout, input_width, body };
+        if self.pool.threads() == 1 || tasks < 2 {
+            walk.over(&mut self.shards, inputs, out, usize::MAX);
+            return Ok(());
+        }
+        let grain = self.shards.len().div_ceil(tasks);
+        let shards = &mut self.shards;
+        self.pool.run(move || walk.over(shards, inputs, out, grain))
+    }
+}
+
+/// What stays the same while the shards are walked.
+struct Walk<'a, F> {
+    game: Game<'a>,
+    layout: Layout,
+    input_width: usize,
+    body: &'a F,
+}
+
+impl<F> Walk<'_, F>
+where
+    F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
+{
+    /// Halves the shards until no more than `grain` are left, which one thread walks in order.
+    fn over(&self, shards: &mut [Shard], inputs: &[f32], out: Outputs<'_>, grain: usize) {
+        if shards.len() > grain {
+            let middle = shards.len() / 2;
+            let (left, right) = shards.split_at_mut(middle);
+            let (left_in, right_in) = inputs.split_at(middle * SHARD * self.input_width);
+            let (left_out, right_out) = out.split(middle * SHARD, self.layout);
+            rayon::join(|| self.over(left, left_in, left_out, grain), || self.over(right, right_in, right_out, grain));
+            return;
+        }
+        let (mut inputs, mut rest) = (inputs, out);
+        for shard in shards {
+            let (own, later) = inputs.split_at(shard.rows() * self.input_width);
+            let (mut now, next) = rest.split(shard.rows(), self.layout);
+            (self.body)(&self.game, shard, own, &mut now);
+            (inputs, rest) = (later, next);
+        }
+    }
+}
+
+impl<'a> Outputs<'a> {
+    /// The buffers of the first `rows` rows, and of the others.
+    fn split(self, rows: usize, layout: Layout) -> (Self, Self) {
+        let (agents, acting) = (rows * layout.agents, rows * layout.acting);
+        let (observations, observations_rest) = self.observations.split_at_mut(acting * layout.width);
+        let (final_observations, final_rest) = self.final_observations.split_at_mut(acting * layout.width);
+        let (rewards, rewards_rest) = self.rewards.split_at_mut(acting);
+        let (terminated, terminated_rest) = self.terminated.split_at_mut(rows);
+        let (truncated, truncated_rest) = self.truncated.split_at_mut(rows);
+        let (prices, prices_rest) = self.prices.split_at_mut(rows);
+        let (demand, demand_rest) = self.demand.split_at_mut(rows);
+        let (unserved, unserved_rest) = self.unserved.split_at_mut(rows);
+        let (dispatch, dispatch_rest) = self.dispatch.split_at_mut(agents);
+        let (profits, profits_rest) = self.profits.split_at_mut(agents);
+        let first = Outputs {
+            observations,
+            final_observations,
+            rewards,
+            terminated,
+            truncated,
+            prices,
+            demand,
+            unserved,
+            dispatch,
+            profits,
+        };
+        let rest = Outputs {
+            observations: observations_rest,
+            final_observations: final_rest,
+            rewards: rewards_rest,
+            terminated: terminated_rest,
+            truncated: truncated_rest,
+            prices: prices_rest,
+            demand: demand_rest,
+            unserved: unserved_rest,
+            dispatch: dispatch_rest,
+            profits: profits_rest,
+        };
+        (first, rest)
+    }
+}

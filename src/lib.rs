@@ -1,0 +1,26 @@
+//! Batched electricity markets for reinforcement learning: the core.
+//!
+//! N independent markets are stepped together. A configuration ([`spec::Spec`]) is checked and compiled once
+//! into a [`scenario::Scenario`]; the state of the environments lives in fixed-size [`shard::Shard`]s; one
+//! [`step`] is bids, clearing, settlement, reward, clock, observation; a [`batch::Batch`] walks the shards and
+//! writes into buffers that the caller owns. Nothing here knows Python: the binding is `py`.
+
+pub mod batch;
+pub mod bidding;
+pub mod error;
+pub mod market;
+pub mod observers;
+pub mod pool;
+pub mod rewards;
+pub mod rng;
+pub mod scenario;
+pub mod seats;
+pub mod series;
+pub mod settle;
+pub mod shard;
+pub mod snapshot;
+pub mod spec;
+pub mod step;
+
+#[cfg(feature = "python")]
+mod py;

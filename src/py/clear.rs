@@ -1,0 +1,149 @@
+//! `vecmarket.clear`: offers in, prices and dispatch out.
+
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use rayon::prelude::*;
+
+use super::{detached, extract};
+use crate::error::{Error, Result};
+use crate::market::{self, Scratch};
+use crate::pool::Pool;
+use crate::rng::{Kind, Streams, tie_words};
+use crate::scenario::Rules;
+use crate::spec::{Number, TieBreak};
+
+/// Offers below this many are not worth a thread.
+const WORTH_THREADS: usize = 1 << 14;
+
+type Cleared<'py> = (
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<i64>>,
+);
+
+/// Clears N markets of G offers each; arrays are float64 and C-contiguous, (N, G), (N, G) and (N,).
+#[pyfunction]
+pub fn clear<'py>(
+    py: Python<'py>,
+    prices: PyReadonlyArray2<'py, f64>,
+    quantities: PyReadonlyArray2<'py, f64>,
+    demand: PyReadonlyArray1<'py, f64>,
+    rules: &Bound<'py, PyAny>,
+    seed: &Bound<'py, PyAny>,
+    threads: &Bound<'py, PyAny>,
+) -> PyResult<Cleared<'py>> {
+    let (rows, offers) = (prices.shape()[0], prices.shape()[1]);
+    if quantities.shape() != prices.shape() {
+        let reason = format!("must have the shape of prices, {:?}, got {:?}", prices.shape(), quantities.shape());
+        return Err(Error::value("quantities", reason).into());
+    }
+    if demand.shape()[0] != rows {
+        return Err(Error::value("demand", format!("must have {rows} entries, got {}", demand.shape()[0])).into());
+    }
+    let spec = extract::rules(rules)?;
+    let compiled = spec.compile()?;
+    let bound = |number: &Option<Number>, path: &str, none: f64| match number {
+        None => Ok(none),
+        Some(Number::Fixed(x)) => Ok(*x),
+        Some(_) => Err(Error::wrong_type(path, "must be a plain number here, got a distribution")),
+    };
+    let floor = bound(&spec.price_floor, "rules.price_floor", f64::NEG_INFINITY)?;
+    let cap = bound(&spec.price_cap, "rules.price_cap", f64::INFINITY)?;
+    let seed = extract::seed(seed, "seed")?;
+    let pool = Pool::new(extract::integer(threads, "threads")?)?;
+    let contiguous = |name: &str| Error::wrong_type(name, "must be C-contiguous");
+    let job = Job {
+        rules: compiled,
+        bounds: (floor, cap),
+        seed,
+        offers,
+        prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
+        quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
+        demand: demand.as_slice().map_err(|_| contiguous("demand"))?,
+    };
+    let mut dispatch = vec![0.0; rows * offers];
+    let outcomes = detached(py, || {
+        job.check()?;
+        if pool.threads() == 1 || rows * offers < WORTH_THREADS {
+            return Ok(job.run(0, &mut dispatch));
+        }
+        let chunk = rows.div_ceil(4 * pool.threads()).max(1);
+        pool.run(|| {
+            let parts = dispatch.par_chunks_mut(chunk * offers).enumerate();
+            parts.flat_map_iter(|(i, part)| job.run(i * chunk, part)).collect()
+        })
+    })?;
+    let of = |f: fn(&market::Outcome) -> f64| outcomes.iter().map(f).collect::<Vec<_>>().into_pyarray(py);
+    let marginal: Vec<i64> = outcomes.iter().map(|o| o.marginal.map_or(-1, |unit| unit as i64)).collect();
+    Ok((
+        of(|o| o.price),
+        dispatch.into_pyarray(py).reshape([rows, offers])?,
+        of(|o| o.unserved),
+        of(|o| o.curtailed),
+        marginal.into_pyarray(py),
+    ))
+}
+
+struct Job<'a> {
+    rules: Rules,
+    bounds: (f64, f64),
+    seed: u64,
+    offers: usize,
+    prices: &'a [f64],
+    quantities: &'a [f64],
+    demand: &'a [f64],
+}
+
+impl Job<'_> {
+    fn check(&self) -> Result<()> {
+        let place = |name: &str, i: usize| format!("{name}[{}, {}]", i / self.offers, i % self.offers);
+        if let Some((i, x)) = self.demand.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+            return Err(Error::value(format!("demand[{i}]"), format!("must be finite, got {x}")));
+        }
+        for (i, x) in self.quantities.iter().enumerate() {
+            if !x.is_finite() || *x < 0.0 {
+                return Err(Error::value(place("quantities", i), format!("must be finite and >= 0, got {x}")));
+            }
+        }
+        let (floor, cap) = self.bounds;
+        for (i, x) in self.prices.iter().enumerate() {
+            if !x.is_finite() {
+                return Err(Error::value(place("prices", i), format!("must be finite, got {x}")));
+            }
+            if *x < floor || *x > cap {
+                let reason = format!("must lie within floor and cap, [{floor}, {cap}], got {x}");
+                return Err(Error::value(place("prices", i), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears the markets whose dispatch is `dispatch`, the first of which is market `first`.
+    fn run(&self, first: usize, dispatch: &mut [f64]) -> Vec<market::Outcome> {
+        let mut scratch = Scratch::default();
+        let rows = if self.offers == 0 { self.demand.len() } else { dispatch.len() / self.offers };
+        let clear = |i: usize| {
+            let row = first + i;
+            if self.rules.tie_break == TieBreak::Random {
+                // Row i is keyed by (seed, i): the row stands where an environment has its step and episode.
+                let streams = Streams::new(self.seed, row as u64 >> 32);
+                tie_words(&mut scratch.ties, self.offers, |block| streams.words(row as u32, Kind::Ties, block));
+            }
+            let cells = row * self.offers..(row + 1) * self.offers;
+            market::clear(
+                self.rules,
+                self.bounds,
+                &self.prices[cells.clone()],
+                &self.quantities[cells],
+                self.demand[row],
+                &mut scratch,
+                &mut dispatch[i * self.offers..][..self.offers],
+            )
+        };
+        (0..rows).map(clear).collect()
+    }
+}

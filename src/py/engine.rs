@@ -1,0 +1,378 @@
+//! `vecmarket._core.Engine`: the batch behind numpy buffers.
+
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::buffers::{Buffers, Doubles, Flags, Floats};
+use super::{detached, extract};
+use crate::batch::{Batch, Layout, Resets};
+use crate::bidding::ACTION_WIDTH;
+use crate::error::{Error, Result};
+use crate::observers;
+use crate::scenario::Scenario;
+use crate::shard::SHARD;
+use crate::step::Autoreset;
+
+/// N independent markets stepped together.
+#[pyclass(frozen, subclass, module = "vecmarket._core")]
+pub struct Engine {
+    batch: Mutex<Batch>,
+    /// Made once; made anew only when the number of acting agents changes.
+    buffers: Mutex<Arc<Buffers>>,
+    /// The buffers of the last `advance`, with their k.
+    advanced: Mutex<Option<(usize, Arc<Buffers>)>>,
+    scenario: Arc<Scenario>,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (scenario, num_envs, *, seed=None, threads=None, seats=None, max_episode_steps=None))]
+    fn new(
+        py: Python<'_>,
+        scenario: &Bound<'_, PyAny>,
+        num_envs: &Bound<'_, PyAny>,
+        seed: Option<&Bound<'_, PyAny>>,
+        threads: Option<&Bound<'_, PyAny>>,
+        seats: Option<&Bound<'_, PyAny>>,
+        max_episode_steps: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let scenario = Arc::new(Scenario::compile(extract::spec(scenario)?)?);
+        let seats = extract::seats(seats, scenario.agents())?;
+        let num_envs = extract::integer(num_envs, "num_envs")?;
+        let seed = seed.map_or(Ok(0), |seed| extract::seed(seed, "seed"))?;
+        let threads = threads.map_or(Ok(0), |threads| extract::integer(threads, "threads"))?;
+        let limit = max_episode_steps.map(|n| extract::integer(n, "max_episode_steps")).transpose()?;
+        let mut batch = Batch::new(Arc::clone(&scenario), num_envs, seed, threads, seats)?;
+        batch.set_limit(limit)?;
+        let buffers = Arc::new(Buffers::new(py, batch.layout(), None));
+        Ok(Self { batch: Mutex::new(batch), buffers: Mutex::new(buffers), advanced: Mutex::new(None), scenario })
+    }
+
+    /// Starts new episodes and returns the live observations.
+    #[pyo3(signature = (seed=None, mask=None, start=None))]
+    fn reset(
+        &self,
+        py: Python<'_>,
+        seed: Option<&Bound<'_, PyAny>>,
+        mask: Option<&Bound<'_, PyAny>>,
+        start: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Floats> {
+        let mut guard = self.lock()?;
+        let batch = &mut *guard;
+        let envs = batch.layout().envs;
+        let seeds = extract::seeds(seed, envs)?;
+        let mask = mask.filter(|mask| !mask.is_none()).map(|mask| flags(mask, envs)).transpose()?;
+        let starts = start.filter(|start| !start.is_none()).map(|start| starts(start, envs)).transpose()?;
+        let buffers = self.buffers()?;
+        buffers.write(py, |out| {
+            let resets = Resets { seeds: seeds.as_deref(), mask: mask.as_deref(), starts: starts.as_deref() };
+            detached(py, || batch.reset(resets, out))
+        })?;
+        Ok(buffers.observations.clone_ref(py))
+    }
+
+    /// One step; `actions` is (N, L, 2) float32, C-contiguous. Returns live buffers.
+    #[pyo3(signature = (actions, autoreset=None))]
+    fn step(
+        &self,
+        py: Python<'_>,
+        actions: &Bound<'_, PyAny>,
+        autoreset: Option<&str>,
+    ) -> PyResult<(Floats, Floats, Flags, Flags)> {
+        let autoreset = mode(autoreset)?;
+        let mut guard = self.lock()?;
+        let batch = &mut *guard;
+        let layout = batch.layout();
+        let actions = Actions::new(actions, &[layout.envs, layout.acting, ACTION_WIDTH], "(N, L, 2)")?;
+        let buffers = self.buffers()?;
+        let given = actions.slice()?;
+        buffers.write(py, |out| detached(py, || batch.step(given, autoreset, out)))?;
+        Ok((
+            buffers.observations.clone_ref(py),
+            buffers.rewards.clone_ref(py),
+            buffers.terminated.clone_ref(py),
+            buffers.truncated.clone_ref(py),
+        ))
+    }
+
+    /// k steps; `actions` is (k, N, L, 2) float32, C-contiguous. Returns live buffers by name, each with a leading k.
+    #[pyo3(signature = (actions, autoreset=Some("same_step")))]
+    fn advance<'py>(
+        &self,
+        py: Python<'py>,
+        actions: &Bound<'py, PyAny>,
+        autoreset: Option<&str>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let autoreset = mode(autoreset)?;
+        let mut guard = self.lock()?;
+        let batch = &mut *guard;
+        let layout = batch.layout();
+        let steps = leading(actions)?;
+        let shape = [steps, layout.envs, layout.acting, ACTION_WIDTH];
+        let actions = Actions::new(actions, &shape, "(k, N, L, 2)")?;
+        let given = actions.slice()?;
+        let mut advanced = self.advanced.try_lock().map_err(|_| busy())?;
+        let buffers = match advanced.take() {
+            Some((k, buffers)) if k == steps && buffers.layout == layout => buffers,
+            _ => Arc::new(Buffers::new(py, layout, Some(steps))),
+        };
+        let done = buffers.write(py, |out| detached(py, || batch.advance(given, steps, autoreset, out)));
+        *advanced = Some((steps, Arc::clone(&buffers)));
+        done?;
+        self.buffers()?.copy_last_of(py, &buffers)?;
+        buffers.as_dict(py)
+    }
+
+    /// The whole state as bytes.
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let guard = self.lock()?;
+        let batch = &*guard;
+        let last = self.buffers()?.last_step(py)?;
+        let bytes = detached(py, || batch.snapshot(last))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Takes the state of a snapshot of the same scenario.
+    fn restore(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = state.cast::<PyBytes>().map_err(|_| extract::wrong_type("state", "bytes", state))?.as_bytes();
+        let mut guard = self.lock()?;
+        let batch = &mut *guard;
+        let buffers = self.buffers()?;
+        buffers.write(py, |mut out| {
+            detached(py, || {
+                let last = batch.restore(bytes)?;
+                last.write(&mut out);
+                batch.observe(out)
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Changes who plays whom: one seat per agent, "acts", "truthful" or a number (a fixed markup in $/MWh).
+    #[pyo3(signature = (seats))]
+    fn set_seats(&self, py: Python<'_>, seats: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let mut guard = self.lock()?;
+        let batch = &mut *guard;
+        let seats = extract::seats(seats, batch.layout().agents)?;
+        let same = seats.acting() == batch.seats().acting();
+        let layout = Layout { acting: seats.acting().len(), ..batch.layout() };
+        let fresh = if same { self.buffers()? } else { Arc::new(Buffers::new(py, layout, None)) };
+        if !same {
+            fresh.copy_markets_of(py, &*self.buffers()?)?;
+        }
+        batch.set_seats(seats);
+        fresh.write(py, |out| detached(py, || batch.observe(out)))?;
+        *self.buffers.lock().map_err(|_| busy())? = fresh;
+        Ok(())
+    }
+
+    #[getter]
+    fn num_envs(&self) -> PyResult<usize> {
+        Ok(self.lock()?.layout().envs)
+    }
+    #[getter]
+    fn num_agents(&self) -> usize {
+        self.scenario.agents()
+    }
+    #[getter]
+    fn num_features(&self) -> usize {
+        self.scenario.width
+    }
+    #[getter]
+    fn horizon(&self) -> u32 {
+        self.scenario.horizon
+    }
+    #[getter]
+    fn threads(&self) -> PyResult<usize> {
+        Ok(self.lock()?.threads())
+    }
+    #[getter]
+    fn agents(&self) -> Vec<String> {
+        self.scenario.spec.generators.iter().map(|g| g.name.clone()).collect()
+    }
+    #[getter]
+    fn feature_names(&self) -> Vec<String> {
+        self.scenario.features.iter().flat_map(|feature| feature.labels(self.scenario.agents())).collect()
+    }
+    #[getter]
+    fn acting(&self) -> PyResult<Vec<usize>> {
+        Ok(self.lock()?.seats().acting().to_vec())
+    }
+    #[getter]
+    fn observations(&self, py: Python<'_>) -> PyResult<Floats> {
+        Ok(self.buffers()?.observations.clone_ref(py))
+    }
+    #[getter]
+    fn final_observations(&self, py: Python<'_>) -> PyResult<Floats> {
+        Ok(self.buffers()?.final_observations.clone_ref(py))
+    }
+    #[getter]
+    fn rewards(&self, py: Python<'_>) -> PyResult<Floats> {
+        Ok(self.buffers()?.rewards.clone_ref(py))
+    }
+    #[getter]
+    fn terminated(&self, py: Python<'_>) -> PyResult<Flags> {
+        Ok(self.buffers()?.terminated.clone_ref(py))
+    }
+    #[getter]
+    fn truncated(&self, py: Python<'_>) -> PyResult<Flags> {
+        Ok(self.buffers()?.truncated.clone_ref(py))
+    }
+    #[getter]
+    fn prices(&self, py: Python<'_>) -> PyResult<Doubles> {
+        Ok(self.buffers()?.prices.clone_ref(py))
+    }
+    #[getter]
+    fn demand(&self, py: Python<'_>) -> PyResult<Doubles> {
+        Ok(self.buffers()?.demand.clone_ref(py))
+    }
+    #[getter]
+    fn unserved(&self, py: Python<'_>) -> PyResult<Doubles> {
+        Ok(self.buffers()?.unserved.clone_ref(py))
+    }
+    #[getter]
+    fn dispatch(&self, py: Python<'_>) -> PyResult<Doubles> {
+        Ok(self.buffers()?.dispatch.clone_ref(py))
+    }
+    #[getter]
+    fn profits(&self, py: Python<'_>) -> PyResult<Doubles> {
+        Ok(self.buffers()?.profits.clone_ref(py))
+    }
+
+    /// Bounds of the acting agents' observations: low and high, (L, F) float32.
+    #[allow(clippy::type_complexity)]
+    fn observation_bounds<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<f32>>)> {
+        let batch = self.lock()?;
+        let (low, high) = observers::bounds(batch.scenario(), batch.seats());
+        let shape = [batch.layout().acting, batch.layout().width];
+        Ok((low.into_pyarray(py).reshape(shape)?, high.into_pyarray(py).reshape(shape)?))
+    }
+
+    /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each.
+    fn offers<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+        let batch = self.lock()?;
+        let gather = |cells: fn(&crate::shard::State) -> &Vec<f64>| {
+            let all: Vec<f64> = batch.shards.iter().flat_map(|shard| cells(&shard.state)).copied().collect();
+            all.into_pyarray(py).reshape([batch.layout().envs, batch.layout().agents])
+        };
+        Ok((gather(|state| &state.offer_price)?, gather(|state| &state.offer_quantity)?))
+    }
+
+    /// Capacities, MW, and SRMC, $/MWh, as drawn for the episode, (N, A) each.
+    fn fleet<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+        let batch = self.lock()?;
+        let Layout { envs, agents, .. } = batch.layout();
+        let (mut capacity, mut srmc) = (Vec::with_capacity(envs * agents), Vec::with_capacity(envs * agents));
+        for env in 0..envs {
+            let parameters = batch.shards[env / SHARD].parameters(batch.scenario(), env % SHARD);
+            capacity.extend_from_slice(parameters.capacity);
+            srmc.extend_from_slice(parameters.srmc);
+        }
+        let shape = [envs, agents];
+        Ok((capacity.into_pyarray(py).reshape(shape)?, srmc.into_pyarray(py).reshape(shape)?))
+    }
+
+    /// Where each environment stands: steps taken, hour of the series that the next step clears, episode; (N,) each.
+    #[allow(clippy::type_complexity)]
+    fn clock<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
+        let batch = self.lock()?;
+        let states = || batch.shards.iter().map(|shard| &shard.state);
+        let t: Vec<i64> = states().flat_map(|s| &s.t).map(|&t| i64::from(t)).collect();
+        let hour: Vec<i64> = states().flat_map(|s| s.t.iter().zip(&s.start)).map(|(&t, &h)| i64::from(t + h)).collect();
+        let episode: Vec<i64> = states().flat_map(|s| &s.episode).map(|&e| e as i64).collect();
+        Ok((t.into_pyarray(py), hour.into_pyarray(py), episode.into_pyarray(py)))
+    }
+}
+
+impl Engine {
+    /// The batch, unless another thread has it: a lock tried, not waited for.
+    fn lock(&self) -> Result<MutexGuard<'_, Batch>> {
+        self.batch.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => busy(),
+            TryLockError::Poisoned(_) => Error::Runtime("engine: unusable after an internal error".into()),
+        })
+    }
+
+    fn buffers(&self) -> Result<Arc<Buffers>> {
+        Ok(Arc::clone(&*self.buffers.lock().map_err(|_| busy())?))
+    }
+}
+
+fn busy() -> Error {
+    Error::Runtime("engine is already stepping in another thread".into())
+}
+
+fn mode(autoreset: Option<&str>) -> Result<Autoreset> {
+    autoreset.map_or(Ok(Autoreset::Disabled), |name| Autoreset::parse("autoreset", name))
+}
+
+/// Borrowed actions: float32, C-contiguous, of the one legal shape.
+struct Actions<'py>(PyReadonlyArrayDyn<'py, f32>);
+
+impl<'py> Actions<'py> {
+    fn new(actions: &Bound<'py, PyAny>, shape: &[usize], letters: &str) -> Result<Self> {
+        let wanted = format!("a C-contiguous float32 array of shape {letters} = {shape:?}");
+        let array = actions.cast::<PyArrayDyn<f32>>().map_err(|_| match actions.cast::<PyUntypedArray>() {
+            Ok(array) => Error::wrong_type("actions", format!("must be {wanted}, got dtype {}", array.dtype())),
+            Err(_) => extract::wrong_type("actions", &wanted, actions),
+        })?;
+        if array.shape() != shape {
+            return Err(Error::value("actions", format!("must be {wanted}, got shape {:?}", array.shape())));
+        }
+        if !array.is_c_contiguous() {
+            return Err(Error::wrong_type("actions", format!("must be {wanted}; this one is not contiguous")));
+        }
+        let borrowed = array.try_readonly();
+        borrowed.map(Self).map_err(|_| Error::Runtime("actions: the array is being written by another call".into()))
+    }
+
+    fn slice(&self) -> Result<&[f32]> {
+        self.0.as_slice().map_err(|_| Error::wrong_type("actions", "must be C-contiguous"))
+    }
+}
+
+/// Length of the first dimension of an array, at least 1.
+fn leading(actions: &Bound<'_, PyAny>) -> Result<usize> {
+    let array = actions.cast::<PyUntypedArray>().map_err(|_| extract::wrong_type("actions", "an array", actions))?;
+    match array.shape().first() {
+        Some(0) | None => {
+            Err(Error::value("actions", format!("must hold at least one step, got shape {:?}", array.shape())))
+        }
+        Some(&steps) => Ok(steps),
+    }
+}
+
+fn flags(mask: &Bound<'_, PyAny>, envs: usize) -> Result<Vec<bool>> {
+    let refuse = || extract::wrong_type("mask", "an array of bool", mask);
+    let array = mask.cast::<PyArrayDyn<bool>>().map_err(|_| refuse())?;
+    if array.shape() != [envs] {
+        return Err(Error::value("mask", format!("must have shape ({envs},), got {:?}", array.shape())));
+    }
+    Ok(array.try_readonly().map_err(|_| refuse())?.as_array().iter().copied().collect())
+}
+
+fn starts(start: &Bound<'_, PyAny>, envs: usize) -> Result<Vec<i64>> {
+    if start.hasattr("__index__").unwrap_or(false) && !start.hasattr("__len__").unwrap_or(false) {
+        return Ok(vec![extract::integer(start, "start")?; envs]);
+    }
+    let refuse = || extract::wrong_type("start", "an integer or a sequence of integers", start);
+    let items: Vec<Bound<'_, PyAny>> =
+        start.try_iter().map_err(|_| refuse())?.collect::<PyResult<_>>().map_err(|_| refuse())?;
+    if items.len() != envs {
+        return Err(Error::value("start", format!("must have one entry per environment, {envs}, got {}", items.len())));
+    }
+    items.iter().enumerate().map(|(i, item)| extract::integer(item, &format!("start[{i}]"))).collect()
+}

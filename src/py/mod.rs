@@ -1,0 +1,111 @@
+//! The binding, and the only place that knows Python: extract, call, map the error.
+
+mod buffers;
+mod clear;
+mod engine;
+mod extract;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::{Error, Result};
+use crate::observers::{Feature, PRESETS};
+use crate::rewards::Term;
+use crate::scenario::Scenario;
+use crate::seats::Seat;
+use crate::spec::{BiddingRule, EpisodeEnd, EpisodeStart, Kink, Pricing, Scarcity, TieBreak};
+use crate::step::Autoreset;
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Value { .. } => PyValueError::new_err(message),
+            Error::Type { .. } => PyTypeError::new_err(message),
+            Error::Runtime(_) => PyRuntimeError::new_err(message),
+        }
+    }
+}
+
+/// Runs work without the interpreter lock; a panic, which would be a bug of ours, becomes an error.
+fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    py.detach(|| catch_unwind(AssertUnwindSafe(work)))
+        .unwrap_or_else(|_| Err(Error::Runtime("internal error: please report it with the message above".into())))
+}
+
+/// Checks a scenario as far as building an engine from it would.
+#[pyfunction]
+fn check_scenario(scenario: &Bound<'_, PyAny>) -> PyResult<()> {
+    Scenario::compile(extract::spec(scenario)?)?;
+    Ok(())
+}
+
+/// The names that users write, by where they write them.
+#[pyfunction]
+fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+    dict.set_item("observation_presets", presets)?;
+    dict.set_item("observation_features", Feature::NAMES)?;
+    dict.set_item("reward_terms", Term::NAMES)?;
+    dict.set_item("bidding", BiddingRule::NAMES)?;
+    dict.set_item("pricing", Pricing::NAMES)?;
+    dict.set_item("kink", Kink::NAMES)?;
+    dict.set_item("scarcity", Scarcity::NAMES)?;
+    dict.set_item("tie_break", TieBreak::NAMES)?;
+    dict.set_item("episode_end", EpisodeEnd::NAMES)?;
+    dict.set_item("episode_start", EpisodeStart::NAMES)?;
+    dict.set_item("autoreset", Autoreset::NAMES)?;
+    dict.set_item("seats", Seat::NAMES)?;
+    Ok(dict)
+}
+
+/// How this core was built, and what the machine offers it.
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    dict.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    dict.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
+    dict.set_item("cores", std::thread::available_parallelism().map_or(1, usize::from))?;
+    dict.set_item("simd", simd())?;
+    Ok(dict)
+}
+
+/// Vector extensions of this processor that matter to the engine.
+fn simd() -> Vec<&'static str> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        found.push("sse2");
+        if std::arch::is_x86_feature_detected!("avx2") {
+            found.push("avx2");
+        }
+        if std::arch::is_x86_feature_detected!("fma") {
+            found.push("fma");
+        }
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            found.push("avx512f");
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    found.push("neon");
+    found
+}
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::{build_info, check_scenario, clear::clear, names};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

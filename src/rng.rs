@@ -1,0 +1,181 @@
+//! Counter-based randomness: every draw is a pure function of (seed, episode, step, stream).
+//!
+//! The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+//! SC 2011). The key is the environment's seed; the counter holds step, stream and episode, so that no draw
+//! depends on how many were made before it, on the thread, or on the other environments of a batch.
+
+/// What a draw is for. The number is part of the counter: changing one changes every recorded result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// Hourly demand noise.
+    DemandNoise = 0,
+    /// Order of equal offers.
+    Ties = 1,
+    /// Where an episode starts.
+    Start = 2,
+    /// A number of the scenario drawn at reset.
+    Parameter = 3,
+}
+
+/// The streams of one environment in one episode.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams {
+    key: [u32; 2],
+    episode: [u32; 2],
+}
+
+impl Streams {
+    /// Streams of the environment with this seed in this episode.
+    #[inline]
+    pub fn new(seed: u64, episode: u64) -> Self {
+        Self { key: halves(seed), episode: halves(episode) }
+    }
+
+    /// Four random words for a step, a kind and an index below 2^24.
+    #[inline]
+    pub fn words(&self, step: u32, kind: Kind, index: u32) -> [u32; 4] {
+        let stream = kind as u32 | index << 8;
+        philox4x32_10(self.key, [step, stream, self.episode[0], self.episode[1]])
+    }
+
+    /// A uniform draw from the open interval (0, 1), with 53 random bits.
+    #[inline]
+    pub fn uniform(&self, step: u32, kind: Kind, index: u32) -> f64 {
+        let words = self.words(step, kind, index);
+        let bits = (u64::from(words[0]) << 32 | u64::from(words[1])) >> 11;
+        (bits as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// A standard normal draw, by inversion.
+    #[inline]
+    pub fn normal(&self, step: u32, kind: Kind, index: u32) -> f64 {
+        inverse_normal_cdf(self.uniform(step, kind, index))
+    }
+
+    /// A uniform draw from `0..n`; n is at least 1.
+    #[inline]
+    pub fn below(&self, n: usize, step: u32, kind: Kind, index: u32) -> usize {
+        ((self.uniform(step, kind, index) * n as f64) as usize).min(n - 1)
+    }
+}
+
+/// Random words that order equal offers: one per offer, four per block of the counter.
+///
+/// `block(b)` gives the words of offers 4b to 4b + 3.
+pub fn tie_words(words: &mut Vec<u32>, n: usize, mut block: impl FnMut(u32) -> [u32; 4]) {
+    words.clear();
+    for b in 0..n.div_ceil(4) {
+        words.extend_from_slice(&block(b as u32));
+    }
+    words.truncate(n);
+}
+
+fn halves(x: u64) -> [u32; 2] {
+    [x as u32, (x >> 32) as u32]
+}
+
+/// Ten rounds of Philox4x32 on one counter block.
+#[inline]
+pub fn philox4x32_10(mut key: [u32; 2], mut c: [u32; 4]) -> [u32; 4] {
+    const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+    for _ in 0..10 {
+        let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c[0]);
+        let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c[2]);
+        c = [(p1 >> 32) as u32 ^ c[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ c[3] ^ key[1], p0 as u32];
+        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+    }
+    c
+}
+
+/// Quantile of the standard normal distribution: algorithm AS 241, routine PPND16 (Wichura, Applied Statistics 37,
+/// 1988), about 1 part in 10^16. `p` lies in (0, 1).
+///
+/// Inversion takes one uniform per normal, keeps the order of draws, and needs a logarithm only in the tails. The
+/// logarithm is `libm`'s, so that results do not depend on the system's mathematical library.
+#[inline]
+pub fn inverse_normal_cdf(p: f64) -> f64 {
+    let q = p - 0.5;
+    if q.abs() <= 0.425 {
+        let r = 0.180625 - q * q;
+        return q * polynomial(&CENTRE_NUMERATOR, r) / polynomial(&CENTRE_DENOMINATOR, r);
+    }
+    let tail = if q < 0.0 { p } else { 1.0 - p };
+    let r = libm::sqrt(-libm::log(tail));
+    let z = if r <= 5.0 {
+        let r = r - 1.6;
+        polynomial(&MIDDLE_NUMERATOR, r) / polynomial(&MIDDLE_DENOMINATOR, r)
+    } else {
+        let r = r - 5.0;
+        polynomial(&FAR_NUMERATOR, r) / polynomial(&FAR_DENOMINATOR, r)
+    };
+    if q < 0.0 { -z } else { z }
+}
+
+#[inline]
+fn polynomial(coefficients: &[f64; 8], x: f64) -> f64 {
+    coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
+}
+
+// Coefficients a0..a7, b0..b7 (centre), c0..c7, d0..d7 (middle) and e0..e7, f0..f7 (far tail) of AS 241.
+const CENTRE_NUMERATOR: [f64; 8] = [
+    3.387_132_872_796_366_5,
+    1.331_416_678_917_843_8e2,
+    1.971_590_950_306_551_3e3,
+    1.373_169_376_550_946e4,
+    4.592_195_393_154_987e4,
+    6.726_577_092_700_87e4,
+    3.343_057_558_358_813e4,
+    2.509_080_928_730_122_7e3,
+];
+const CENTRE_DENOMINATOR: [f64; 8] = [
+    1.0,
+    4.231_333_070_160_091e1,
+    6.871_870_074_920_579e2,
+    5.394_196_021_424_751e3,
+    2.121_379_430_158_659_7e4,
+    3.930_789_580_009_271e4,
+    2.872_908_573_572_194_3e4,
+    5.226_495_278_852_545e3,
+];
+const MIDDLE_NUMERATOR: [f64; 8] = [
+    1.423_437_110_749_683_5,
+    4.630_337_846_156_546,
+    5.769_497_221_460_691,
+    3.647_848_324_763_204_5,
+    1.270_458_252_452_368_4,
+    2.417_807_251_774_506e-1,
+    2.272_384_498_926_918_4e-2,
+    7.745_450_142_783_414e-4,
+];
+const MIDDLE_DENOMINATOR: [f64; 8] = [
+    1.0,
+    2.053_191_626_637_759,
+    1.676_384_830_183_803_8,
+    6.897_673_349_851e-1,
+    1.481_039_764_274_800_8e-1,
+    1.519_866_656_361_645_7e-2,
+    5.475_938_084_995_345e-4,
+    1.050_750_071_644_416_9e-9,
+];
+const FAR_NUMERATOR: [f64; 8] = [
+    6.657_904_643_501_103,
+    5.463_784_911_164_114,
+    1.784_826_539_917_291_3,
+    2.965_605_718_285_048_7e-1,
+    2.653_218_952_657_612_4e-2,
+    1.242_660_947_388_078_4e-3,
+    2.711_555_568_743_487_6e-5,
+    2.010_334_399_292_288_1e-7,
+];
+const FAR_DENOMINATOR: [f64; 8] = [
+    1.0,
+    5.998_322_065_558_88e-1,
+    1.369_298_809_227_358e-1,
+    1.487_536_129_085_061_5e-2,
+    7.868_691_311_456_133e-4,
+    1.846_318_317_510_054_8e-5,
+    1.421_511_758_316_446e-7,
+    2.044_263_103_389_939_8e-15,
+];

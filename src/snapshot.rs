@@ -1,0 +1,127 @@
+//! Snapshots: the whole state of a batch as bytes that another process can restore.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::scenario::{Scenario, fnv1a};
+use crate::seats::Seats;
+use crate::shard::State;
+
+/// Changes whenever the encoding does.
+const VERSION: u32 = 1;
+const MAGIC: &[u8; 4] = b"VMKT";
+const CHECKSUM: usize = size_of::<u64>();
+
+/// What the last call wrote into the caller's buffers, observations aside: those follow from the state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastStep {
+    /// (N, L).
+    pub rewards: Vec<f32>,
+    /// (N,).
+    pub terminated: Vec<bool>,
+    /// (N,).
+    pub truncated: Vec<bool>,
+    /// (N,).
+    pub prices: Vec<f64>,
+    /// (N,).
+    pub demand: Vec<f64>,
+    /// (N,).
+    pub unserved: Vec<f64>,
+    /// (N, A).
+    pub dispatch: Vec<f64>,
+    /// (N, A).
+    pub profits: Vec<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    version: u32,
+    fingerprint: u64,
+    limit: Option<u32>,
+    seats: Seats,
+    shards: Vec<State>,
+    last: LastStep,
+}
+
+impl Batch {
+    /// The state as bytes.
+    pub fn snapshot(&self, last: LastStep) -> Result<Vec<u8>> {
+        let snapshot = Snapshot {
+            version: VERSION,
+            fingerprint: self.scenario.fingerprint,
+            limit: self.limit,
+            seats: self.seats.clone(),
+            shards: self.shards.iter().map(|shard| shard.state.clone()).collect(),
+            last,
+        };
+        let mut bytes = MAGIC.to_vec();
+        bytes = postcard::to_extend(&snapshot, bytes)
+            .map_err(|e| Error::Runtime(format!("snapshot: cannot be encoded: {e}")))?;
+        bytes.extend(fnv1a(&bytes).to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Takes the state of a snapshot of the same scenario, number of environments and acting agents; returns what the
+    /// buffers held. Anything else is an error that leaves the batch as it was.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<LastStep> {
+        let bad = |reason: &str| Error::value("state", reason);
+        let body = bytes
+            .strip_prefix(MAGIC)
+            .filter(|rest| rest.len() >= CHECKSUM)
+            .ok_or_else(|| bad("is not a snapshot of an engine"))?;
+        let (body, checksum) = body.split_at(body.len() - CHECKSUM);
+        if fnv1a(&bytes[..bytes.len() - CHECKSUM]).to_le_bytes() != checksum {
+            return Err(bad("is damaged: its checksum does not match"));
+        }
+        let snapshot: Snapshot = postcard::from_bytes(body).map_err(|e| bad(&format!("cannot be decoded: {e}")))?;
+        if snapshot.version != VERSION {
+            return Err(bad(&format!("has format {}, this version reads {VERSION}", snapshot.version)));
+        }
+        if snapshot.fingerprint != self.scenario.fingerprint {
+            return Err(bad("was taken of an engine with another scenario"));
+        }
+        let envs = snapshot.shards.iter().map(|state| state.t.len()).sum::<usize>();
+        if envs != self.layout().envs {
+            let reason = format!("was taken of {envs} environments, this engine has {}", self.layout().envs);
+            return Err(bad(&reason));
+        }
+        if snapshot.seats.acting() != self.seats.acting() {
+            return Err(bad("was taken with other agents acting"));
+        }
+        let fits = snapshot.shards.len() == self.shards.len()
+            && self.shards.iter().zip(&snapshot.shards).all(|(shard, state)| state.fits(&self.scenario, shard.rows()));
+        if !fits || !snapshot.last.fits(self) {
+            return Err(bad("does not fit this engine"));
+        }
+        for (shard, state) in self.shards.iter_mut().zip(snapshot.shards) {
+            shard.restore(&self.scenario, state);
+        }
+        self.limit = snapshot.limit;
+        self.seats = snapshot.seats;
+        Ok(snapshot.last)
+    }
+}
+
+impl State {
+    fn fits(&self, scenario: &Scenario, rows: usize) -> bool {
+        let cells = rows * scenario.agents();
+        let hours = scenario.demand.len() as u64;
+        let lengths = [self.seed.len(), self.episode.len(), self.t.len(), self.start.len(), self.demand.len()];
+        let others = [self.price.len(), self.unserved.len(), self.started.len(), self.finished.len()];
+        lengths.iter().chain(&others).all(|&n| n == rows)
+            && [&self.offer_price, &self.offer_quantity, &self.dispatch].iter().all(|v| v.len() == cells)
+            && self.t.iter().all(|&t| t <= scenario.horizon)
+            && self.start.iter().all(|&start| u64::from(start) < hours)
+    }
+}
+
+impl LastStep {
+    fn fits(&self, batch: &Batch) -> bool {
+        let layout = batch.layout();
+        let rows = [self.terminated.len(), self.truncated.len(), self.prices.len(), self.demand.len()];
+        rows.iter().chain(&[self.unserved.len()]).all(|&n| n == layout.envs)
+            && self.rewards.len() == layout.envs * layout.acting
+            && [self.dispatch.len(), self.profits.len()].iter().all(|&n| n == layout.envs * layout.agents)
+    }
+}
