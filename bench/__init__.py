@@ -1,0 +1,1 @@
+"""Speed of vecmarket beside its baselines: ``python -m bench`` reproduces every number in ``RESULTS.md``."""

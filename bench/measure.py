@@ -1,0 +1,91 @@
+"""Timing side by side: the sides take turns, so that a slow moment of the machine falls on all of them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Actions = TypeVar("Actions")
+
+
+class Side(NamedTuple):
+    """One of the things compared: a call, and how many units (environment steps, markets) it does."""
+
+    run: Callable[[], object]
+    units: int
+
+
+class Effort(NamedTuple):
+    """How long to measure: rounds of turns, and the least time that a side's turn lasts."""
+
+    rounds: int = 15
+    seconds: float = 0.03
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What `alternate` measured: nanoseconds per unit, one array of shape (rounds,) for every side."""
+
+    nanoseconds: Mapping[str, NDArray[np.float64]]
+
+    def median(self, side: str) -> float:
+        """Return the median cost of a side, nanoseconds per unit."""
+        return float(np.median(self.nanoseconds[side]))
+
+    def ratio(self, slow: str, fast: str) -> float:
+        """Return how many times as long `slow` takes as `fast`: the median over rounds, pair by pair."""
+        return float(np.median(self.nanoseconds[slow] / self.nanoseconds[fast]))
+
+
+def alternate(sides: Mapping[str, Side], effort: Effort) -> Timings:
+    """Time the sides in turns, A B C A B C ..., and return every turn's nanoseconds per unit.
+
+    Each side runs at least once before the clock starts (numba compiles then), and in each of its turns as
+    often as it takes to fill ``effort.seconds``.
+    """
+    repeats = {name: _repeats(side, effort.seconds) for name, side in sides.items()}
+    turns: dict[str, list[float]] = {name: [] for name in sides}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(effort.rounds):
+            for name, side in sides.items():
+                elapsed = _elapsed(side.run, repeats[name])
+                turns[name].append(elapsed / (repeats[name] * side.units))
+    finally:
+        gc.enable()
+    return Timings({name: np.array(costs) for name, costs in turns.items()})
+
+
+def episodes(
+    reset: Callable[[], object], step: Callable[[Actions], object], pool: Iterable[Actions], steps: int
+) -> Callable[[], None]:
+    """Return a call that plays one episode: a reset and `steps` steps, with the next actions of the pool."""
+    actions = cycle(list(pool))
+
+    def play() -> None:
+        reset()
+        for _ in range(steps):
+            step(next(actions))
+
+    return play
+
+
+def _repeats(side: Side, seconds: float) -> int:
+    side.run()
+    once = _elapsed(side.run, 1)
+    return max(1, round(seconds * 1e9 / max(once, 1)))
+
+
+def _elapsed(run: Callable[[], object], times: int) -> int:
+    start = time.perf_counter_ns()
+    for _ in range(times):
+        run()
+    return time.perf_counter_ns() - start

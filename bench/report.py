@@ -1,0 +1,115 @@
+"""Tables as Markdown, and the page that holds them beside the machine they were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import vecmarket
+
+
+class Table(NamedTuple):
+    """One table of results."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Return the table as Markdown with its title and note."""
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.header, *self.rows)]
+        lines.insert(1, "| " + " | ".join("---" for _ in self.header) + " |")
+        return f"## {self.title}\n\n{self.note}\n\n" + "\n".join(lines) + "\n"
+
+
+def write_results(path: Path, tables: Iterable[Table], command: str, figure: Path | None) -> None:
+    """Write the page of results, beside and renamed."""
+    parts = ["# Measured speed\n", _preface(command), *(table.markdown() for table in tables)]
+    if figure is not None:
+        name = os.path.relpath(figure, path.parent)
+        parts.append(
+            f"## Scaling\n\n![Environment steps per second over the number of environments]({name})\n"
+        )
+    beside = path.with_suffix(".tmp")
+    beside.write_text("\n".join(parts), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def microseconds(cost: float) -> str:
+    """Return nanoseconds as microseconds with three digits."""
+    return _digits(cost / 1e3)
+
+
+def nanoseconds(cost: float) -> str:
+    """Return nanoseconds with three digits."""
+    return _digits(cost)
+
+
+def times(ratio: float) -> str:
+    """Return a ratio with three digits."""
+    return _digits(ratio) + "x"
+
+
+def rate(per_second: float) -> str:
+    """Return a rate with three digits: 41.5 k, 3.2 M."""
+    for size, letter in ((1e6, " M"), (1e3, " k")):
+        if per_second >= size:
+            return _digits(per_second / size) + letter
+    return _digits(per_second)
+
+
+def _digits(number: float) -> str:
+    if abs(number) >= 100:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
+
+
+def _preface(command: str) -> str:
+    facts = {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "command": f"`{command}`",
+        "machine": f"{_cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "load before the run": _load(),
+        "versions": ", ".join(f"{name} {found}" for name, found in _versions().items()),
+    }
+    method = (
+        "Every number comes from this one run. The sides of a table take turns in one process (A B A B ...); "
+        "a cost is the median over the turns, and a ratio is the median of the ratios pair by pair. Actions "
+        "are random and differ between environments and steps, demand noise is on, and numba has compiled "
+        "before the clock starts. All sides play the scenario `default`.\n"
+    )
+    return "\n".join(f"- {name}: {fact}" for name, fact in facts.items()) + f"\n\n{method}"
+
+
+def _cpu_name() -> str:
+    """Return the processor's name as the operating system reports it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "not reported"
+
+
+def _versions() -> dict[str, str]:
+    packages = ("numpy", "numba", "gymnasium")
+    versions = {"vecmarket": vecmarket.__version__, "Python": platform.python_version()}
+    versions |= {package: version(package) for package in packages}
+    if rustc := shutil.which("rustc"):
+        answer = subprocess.run(
+            [rustc, "--version"], capture_output=True, text=True, check=False
+        ).stdout.split()
+        versions["rustc"] = answer[1] if len(answer) > 1 else "unknown"
+    return versions

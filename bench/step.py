@@ -1,0 +1,121 @@
+"""The full step of a market in which every agent acts and observes, and the observers alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import vecmarket as vm
+from bench.baselines.fleet import fleet_of
+from bench.baselines.numba_batch import NumbaBatch
+from bench.baselines.numpy_batch import NumpyBatch
+from bench.baselines.python_env import PythonEnv
+from bench.baselines.python_step import PythonStep
+from bench.measure import Side, alternate, episodes
+from bench.plan import Plan, draw_actions
+from bench.report import Table, microseconds, nanoseconds, times
+
+HOURS = 24
+LARGE = 1000  # generators from which memory and patience ask for fewer environments
+PRESETS = ("simple", "simple_v2", "simple_v3", "basic")
+
+
+def tables(plan: Plan) -> list[Table]:
+    """Return the table of the full step."""
+    rows = []
+    for draw in plan.draws:
+        for generators in plan.step_generators:
+            sides = _sides(plan, draw, generators)
+            timings = alternate(sides, plan.effort)
+            costs = [timings.median(side) for side in sides]
+            ratios = [times(timings.ratio(side, "engine")) for side in ("numba", "numpy", "mixed", "python")]
+            cells = [*map(nanoseconds, costs[:4]), *map(microseconds, costs[4:])]
+            rows.append([draw, str(generators), *cells, *ratios, times(timings.ratio("engine", "copy"))])
+    header = [
+        "price draw",
+        "G",
+        "Engine.step, ns",
+        "copy of its bytes, ns",
+        "batched numba, ns",
+        "batched NumPy, ns",
+    ]
+    header += [
+        "Python + numba, µs",
+        "Python env, µs",
+        "numba / engine",
+        "NumPy / engine",
+        "Python + numba / engine",
+    ]
+    header += ["Python env / engine", "engine / copy"]
+    note = (
+        "Cost of one environment step, one thread: bids, clearing, settlement, rewards, clock, demand noise "
+        "and observations (`simple_v3`) of every agent, with flags, prices and dispatch written. Whole days: "
+        f"24 steps and their reset. The engine and numba step {plan.markets} environments "
+        f"({plan.markets // 2} and {plan.markets // 16} at G = {LARGE}), NumPy {plan.markets // 8} "
+        f"({plan.markets // 64}), the Python sides one after another. The Python environment has one learner "
+        "and asks its truthful rivals one by one. The copy is one `numpy.copyto` of as many bytes as the "
+        "engine's step writes."
+    )
+    return [Table("Full step, all agents observed", note, header, rows)]
+
+
+def observer_tables(plan: Plan) -> list[Table]:
+    """Return the table of observation presets."""
+    rows = []
+    for generators in plan.generators:
+        markets = plan.markets // 2
+        pool = draw_actions("normal", markets, generators)
+        sides, features = {}, {}
+        for preset in PRESETS:
+            scenario = vm.Scenario.default(generators).replace(observation=preset)
+            engine = vm.Engine(scenario, markets, threads=1)
+            features[preset] = engine.num_features
+            sides[preset] = Side(episodes(engine.reset, engine.step, pool, HOURS), HOURS * markets)
+        timings = alternate(sides, plan.effort)
+        simple = timings.nanoseconds["simple"]
+        extra = {name: float(np.median(timings.nanoseconds[name] - simple)) for name in PRESETS[1:]}
+        cells = [f"{nanoseconds(timings.median(name))} ({features[name]})" for name in PRESETS]
+        per_row = [nanoseconds(cost / generators) for cost in extra.values()]
+        rows.append([str(generators), *cells, *per_row])
+    header = ["G", *(f"`{preset}`, ns (features)" for preset in PRESETS)]
+    header += [f"`{preset}` - `simple`, ns per agent row" for preset in PRESETS[1:]]
+    note = (
+        f"`Engine.step` of {plan.markets // 2} environments with each preset, one thread, normal price draw; "
+        "the difference to the four features of `simple` is what the further features cost."
+    )
+    return [Table("Observers", note, header, rows)]
+
+
+def _sides(plan: Plan, draw: str, generators: int) -> dict[str, Side]:
+    scenario = vm.Scenario.default(generators, HOURS)
+    fleet = fleet_of(scenario)
+    large = generators >= LARGE
+    for_engine = plan.markets // 2 if large else plan.markets
+    for_numba = plan.markets // 16 if large else plan.markets
+    for_numpy = plan.markets // (64 if large else 8)
+
+    pool = draw_actions(draw, for_engine, generators)
+    engine = vm.Engine(scenario, for_engine, threads=1)
+    numba = NumbaBatch(fleet, for_numba)
+    numpy = NumpyBatch(fleet, for_numpy)
+    mixed = PythonStep(fleet)
+    python = PythonEnv(fleet)
+    one_by_one = [actions[n] for n in range(64) for actions in pool]
+    source = np.ones(_bytes_written(engine) // 4, np.float32)
+    target = np.empty_like(source)
+    return {
+        "engine": Side(episodes(engine.reset, engine.step, pool, HOURS), HOURS * for_engine),
+        "copy": Side(lambda: np.copyto(target, source), for_engine),
+        "numba": Side(episodes(numba.reset, numba.step, _first(pool, for_numba), HOURS), HOURS * for_numba),
+        "numpy": Side(episodes(numpy.reset, numpy.step, _first(pool, for_numpy), HOURS), HOURS * for_numpy),
+        "mixed": Side(episodes(mixed.reset, mixed.step, one_by_one, HOURS), HOURS),
+        "python": Side(episodes(python.reset, python.step, [a[0] for a in one_by_one], HOURS), HOURS),
+    }
+
+
+def _first(pool: list[np.ndarray], count: int) -> list[np.ndarray]:
+    return [np.ascontiguousarray(actions[:count]) for actions in pool]
+
+
+def _bytes_written(engine: vm.Engine) -> int:
+    outputs = (engine.observations, engine.rewards, engine.terminated, engine.truncated)
+    return sum(array.nbytes for array in (*outputs, engine.prices, engine.demand, engine.dispatch))

@@ -1,0 +1,155 @@
+"""Environment steps per second over the size of the batch and the number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from gymnasium.vector import SyncVectorEnv
+from numpy.typing import NDArray
+
+import vecmarket as vm
+from bench.baselines.fleet import fleet_of
+from bench.baselines.numba_batch import NumbaBatch
+from bench.baselines.python_env import PythonEnv
+from bench.measure import Side, Timings, alternate, episodes
+from bench.plan import Plan, draw_actions
+from bench.plot import plot_scaling
+from bench.report import Table, rate, times
+
+HOURS = 24
+GENERATORS = 5
+SYNC = "SyncVectorEnv of MarketEnv"
+PYTHON = "per-env Python loop"
+NUMBA_ALL = "batched numba, all agents"
+NUMBA_ONE = "batched numba, one learner"
+
+
+def tables(plan: Plan) -> list[Table]:
+    """Return steps per second and ratios for every batch size, and draw the scaling plot."""
+    found = []
+    for draw in plan.draws:
+        measured = {size: alternate(_sides(plan, draw, size), plan.effort) for size in plan.batch_sizes}
+        found += [_rates(draw, measured), _ratios(draw, measured)]
+        if plan.figure is not None and draw == plan.draws[0]:
+            plot_scaling({size: _per_second(timings) for size, timings in measured.items()}, plan.figure)
+    return found
+
+
+def _rates(draw: str, measured: dict[int, Timings]) -> Table:
+    names = list(measured[min(measured)].nanoseconds)
+    rows = []
+    for size, timings in measured.items():
+        per_second = _per_second(timings)
+        rows.append([str(size), *(rate(per_second[name]) if name in per_second else "" for name in names)])
+    note = (
+        f"Environment steps per second, {GENERATORS} generators, price parameter drawn {_how(draw)}. "
+        "`Engine.step`: every agent acts and observes. `MarketVectorEnv`: one learner, truthful rivals, "
+        "default autoreset (25 calls play 24 steps). What steps environment by environment costs the same "
+        "for each, and is measured up to the N shown."
+    )
+    return Table(f"Throughput, {draw} price draw", note, ["N", *names], rows)
+
+
+def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
+    most = _thread_counts()[-1]
+    engine, vector = _engine_name(1), _vector_name(1, copy=False)
+    pairs = [
+        (f"Engine.step / {NUMBA_ALL}", NUMBA_ALL, engine),
+        (f"MarketVectorEnv / {NUMBA_ONE}", NUMBA_ONE, vector),
+        ("MarketVectorEnv / SyncVectorEnv", SYNC, vector),
+        (f"MarketVectorEnv / {PYTHON}", PYTHON, vector),
+        (f"Engine.step, {most} threads / 1", engine, _engine_name(most)),
+        (f"MarketVectorEnv, {most} threads / 1", vector, _vector_name(most, copy=False)),
+    ]
+    rows = [
+        [
+            str(size),
+            *(
+                times(timings.ratio(slow, fast)) if slow in timings.nanoseconds else ""
+                for _, slow, fast in pairs
+            ),
+        ]
+        for size, timings in measured.items()
+    ]
+    note = (
+        "How many times as fast the first is, pair by pair; one thread and copy=False unless said otherwise."
+    )
+    return Table(
+        f"Throughput, ratios, {draw} price draw", note, ["N", *(title for title, _, _ in pairs)], rows
+    )
+
+
+def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
+    scenario = vm.Scenario.default(GENERATORS, HOURS)
+    fleet = fleet_of(scenario)
+    pool = draw_actions(draw, size, GENERATORS)
+    learners = [np.ascontiguousarray(actions[:, 0]) for actions in pool]
+    sides: dict[str, Side] = {}
+    for threads in _thread_counts():
+        engine = vm.Engine(scenario, size, threads=threads)
+        play = episodes(engine.reset, engine.step, pool, HOURS)
+        sides[_engine_name(threads)] = Side(play, HOURS * size)
+    for copy in (False, True):
+        for threads in _thread_counts():
+            vector = vm.MarketVectorEnv(size, scenario, learner=0, copy=copy, threads=threads)
+            sides[_vector_name(threads, copy)] = Side(
+                _autoreset(vector.reset, vector.step, learners), HOURS * size
+            )
+    all_agents, learner = NumbaBatch(fleet, size), NumbaBatch(fleet, size, learner=0)
+    sides[NUMBA_ALL] = Side(episodes(all_agents.reset, all_agents.step, pool, HOURS), HOURS * size)
+    one_each = [actions[:, None] for actions in learners]
+    sides[NUMBA_ONE] = Side(episodes(learner.reset, learner.step, one_each, HOURS), HOURS * size)
+    if size <= plan.python_envs:
+        sync = SyncVectorEnv([lambda: vm.MarketEnv(scenario)] * size)
+        sides[SYNC] = Side(_autoreset(sync.reset, sync.step, learners), HOURS * size)
+        envs = [PythonEnv(fleet) for _ in range(size)]
+        sides[PYTHON] = Side(_one_by_one(envs, learners), HOURS * size)
+    return sides
+
+
+def _autoreset(
+    reset: Callable[[], object],
+    step: Callable[[NDArray[np.float32]], object],
+    pool: list[NDArray[np.float32]],
+) -> Callable[[], None]:
+    """Return a call that plays a day and the step that resets after it, under next-step autoreset."""
+    reset()
+    return episodes(lambda: None, step, pool, HOURS + 1)
+
+
+def _one_by_one(envs: Sequence[PythonEnv], pool: list[NDArray[np.float32]]) -> Callable[[], None]:
+    def reset() -> None:
+        for env in envs:
+            env.reset()
+
+    def step(actions: NDArray[np.float32]) -> None:
+        for env, action in zip(envs, actions, strict=True):
+            env.step(action)
+
+    return episodes(reset, step, pool, HOURS)
+
+
+def _thread_counts() -> list[int]:
+    return sorted({1, 2, os.cpu_count() or 1})
+
+
+def _engine_name(threads: int) -> str:
+    return f"Engine.step, {_threads(threads)}"
+
+
+def _vector_name(threads: int, copy: bool) -> str:
+    return f"MarketVectorEnv, copy={copy}, {_threads(threads)}"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _how(draw: str) -> str:
+    return "from a standard normal" if draw == "normal" else "uniformly from the box"
+
+
+def _per_second(timings: Timings) -> dict[str, float]:
+    return {name: 1e9 / timings.median(name) for name in timings.nanoseconds}

@@ -1,0 +1,81 @@
+"""The measuring itself: turns, ratios, random inputs and the page of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.__main__ import TABLES
+from bench.measure import Effort, Side, Timings, alternate, episodes
+from bench.plan import QUICK, draw_actions
+from bench.report import Table, rate, write_results
+
+
+def test_sides_take_turns() -> None:
+    turns: list[str] = []
+    sides = {name: Side(lambda name=name: turns.append(name), 1) for name in "ABC"}
+    timings = alternate(sides, Effort(rounds=3, seconds=0.0))
+    # Two calls each to warm up and to see how long one takes, then one call a turn.
+    assert turns == list("AABBCC" + "ABC" * 3)
+    assert [costs.shape for costs in timings.nanoseconds.values()] == [(3,)] * 3
+
+
+def test_costs_are_medians_and_ratios_go_pair_by_pair() -> None:
+    timings = Timings({"slow": np.array([10.0, 90.0, 30.0]), "fast": np.array([1.0, 30.0, 2.0])})
+    assert timings.median("slow") == 30.0
+    assert timings.ratio("slow", "fast") == 10.0  # of 10, 3 and 15
+
+
+def test_episodes_reset_and_go_on_through_the_pool() -> None:
+    played: list[str | int] = []
+    play = episodes(lambda: played.append("reset"), played.append, [1, 2, 3], steps=2)
+    play()
+    play()
+    assert played == ["reset", 1, 2, "reset", 3, 1]
+
+
+@pytest.mark.parametrize("draw", ["normal", "uniform"])
+def test_actions_differ_between_environments_and_steps(draw: str) -> None:
+    pool = draw_actions(draw, num_envs=50, agents=3)
+    parameters = np.stack(pool)[..., 1]
+    assert parameters.shape == (24, 50, 3)
+    assert np.unique(parameters).size > 0.99 * parameters.size
+    saturated = np.mean(np.abs(np.tanh(parameters)) > 0.9)
+    assert saturated == pytest.approx({"normal": 0.141, "uniform": 0.853}[draw], abs=0.03)
+
+
+def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
+    plan = QUICK._replace(
+        effort=Effort(rounds=2, seconds=0.0),
+        generators=(5,),
+        step_generators=(5,),
+        markets=1024,
+        batch_sizes=(1, 8),
+        python_envs=8,
+        figure=tmp_path / "scaling.png",
+    )
+    tables = [table for measure in TABLES.values() for table in measure(plan)]
+    for table in tables:
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.header)}
+    page = tmp_path / "RESULTS.md"
+    write_results(page, tables, "python -m bench", plan.figure)
+    text = page.read_text(encoding="utf-8")
+    assert all(f"## {table.title}\n" in text for table in tables)
+    assert "](scaling.png)" in text
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["RESULTS.md", "scaling.png"]
+
+
+def test_a_table_reads_as_markdown() -> None:
+    table = Table("Title", "Note.", ["a", "b"], [["1", "2"]])
+    assert table.markdown() == "## Title\n\nNote.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.123, "0.12"), (41_530.0, "41.5 k"), (3.2e6, "3.20 M"), (417e6, "417 M")]
+)
+def test_rates_have_three_digits(number: float, text: str) -> None:
+    assert rate(number) == text
