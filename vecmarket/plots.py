@@ -87,13 +87,14 @@ def _draw_prices(axes: Axes, evaluation: Evaluation, episode: int, step: int) ->
         label = f"{name}: {played.profit[episode].mean():,.0f} \\$/h"
         axes.step(*_steps(played.price[episode]), where="post", color=colour, ls=style, lw=width, label=label)
     low, high = axes.get_ylim()
-    axes.set_ylim(min(0.0, low), high + 0.42 * (high - low))  # room for the legend
-    _mark_hour(axes, evaluation, step)
+    bottom, top = min(0.0, low), high + 0.42 * (high - low)  # room for the legend
+    axes.set_ylim(bottom, top)
+    _mark_hour(axes, evaluation, step, (high - bottom) / (top - bottom))
     axes.tick_params(labelbottom=False)
     axes.set_ylabel("clearing price ($/MWh)")
     axes.set_title(_day_title(evaluation, episode), loc="left", fontsize=11)
     title = f"mean profit of {evaluation.learner} in this episode"
-    axes.legend(loc="upper left", framealpha=1, edgecolor="white", title=title, alignment="left")
+    axes.legend(loc="upper left", frameon=False, title=title, alignment="left")
 
 
 def _draw_demand(axes: Axes, evaluation: Evaluation, episode: int, step: int) -> None:
@@ -101,7 +102,7 @@ def _draw_demand(axes: Axes, evaluation: Evaluation, episode: int, step: int) ->
     axes.fill_between(*_steps(load), step="post", color=FLEET, linewidth=0)
     axes.step(*_steps(load), where="post", color=EDGE, linewidth=1.4)
     axes.set_ylim(min(0.0, 1.1 * load.min()), max(1.0, 1.1 * load.max()))
-    _mark_hour(axes, evaluation, step)
+    _mark_hour(axes, evaluation, step, 1.0)
     axes.set_xlabel("hour of the episode")
     axes.set_ylabel("demand (MW)")
 
@@ -154,9 +155,10 @@ def _steps(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.arange(len(values) + 1.0), np.append(values, values[-1])
 
 
-def _mark_hour(axes: Axes, evaluation: Evaluation, step: int) -> None:
+def _mark_hour(axes: Axes, evaluation: Evaluation, step: int, top: float) -> None:
+    """Shade the telling hour up to a share of the axis, and lay out the hours of the episode."""
     horizon = evaluation.episodes.scenario.horizon
-    axes.axvspan(step, step + 1, color=GREY, alpha=0.16, linewidth=0)
+    axes.axvspan(step, step + 1, ymax=top, color=GREY, alpha=0.16, linewidth=0)
     axes.set_xlim(0, horizon)
     if horizon % 3 == 0 and horizon <= 24:
         axes.set_xticks(range(0, horizon + 1, 3))

@@ -29,7 +29,7 @@ class Clear:
     quantities
         Offered quantities, MW, one per unit.
     offers
-        Table of the offers (.csv) instead, with the columns price and quantity, and name where units have names.
+        Table of the offers (.csv) instead: columns price and quantity, and name where units have one.
     pricing
         Who is paid what: uniform or pay_as_bid.
     kink
@@ -71,8 +71,9 @@ def clear_market(options: Clear) -> int:
         price_cap=options.price_cap,
     )
     cleared = clear(prices, quantities, options.demand, rules=rules, seed=options.seed)
-    paid = prices if options.pricing == "pay_as_bid" else [float(cleared.price)] * len(prices)
-    table = Table(title=f"price {cleared.price:,.2f} $/MWh at a demand of {options.demand:,.2f} MW")
+    price, unserved, curtailed = (float(x) for x in (cleared.price, cleared.unserved, cleared.curtailed))
+    paid = prices if options.pricing == "pay_as_bid" else [price] * len(prices)
+    table = Table(title=f"price {price:,.2f} $/MWh at a demand of {options.demand:,.2f} MW")
     table.add_column("unit", no_wrap=True)
     for column in ("offer $/MWh", "offered MW", "dispatch MW", "revenue $/h"):
         table.add_column(column, justify="right")
@@ -83,10 +84,10 @@ def clear_market(options: Clear) -> int:
         table.add_row(name, *(f"{cell:,.2f}" for cell in cells), style="bold" if marginal else None)
     console = Console()
     console.print(table)
-    if cleared.unserved > 0:
-        console.print(f"unserved: {cleared.unserved:,.2f} MW")
-    if cleared.curtailed > 0:
-        console.print(f"curtailed: {cleared.curtailed:,.2f} MW")
+    if unserved > 0:
+        console.print(f"unserved: {unserved:,.2f} MW")
+    if curtailed > 0:
+        console.print(f"curtailed: {curtailed:,.2f} MW")
     return 0
 
 
@@ -116,11 +117,14 @@ def _read(path: Path) -> tuple[list[str], list[float], list[float]]:
         for row in reader:
             names.append(row.get("name") or f"G{len(names)}")
             for column, values in columns.items():
-                try:
-                    values.append(float(row[column]))
-                except (TypeError, ValueError):
-                    place = f"{path}, line {reader.line_num}, column {column!r}"
-                    raise ValueError(f"{place}: not a number: {row[column]!r}") from None
+                values.append(_number(row[column], f"{path}, line {reader.line_num}, column {column!r}"))
     if not names:
         raise ValueError(f"{path}: no offers in it")
     return names, columns["price"], columns["quantity"]
+
+
+def _number(text: str | None, place: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise ValueError(f"{place}: not a number: {text!r}") from None

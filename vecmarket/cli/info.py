@@ -19,7 +19,7 @@ LIBRARIES = ("numpy", "gymnasium", "torch")
 
 @dataclass(frozen=True)
 class Info:
-    """Show the version, the machine as the engine sees it, and the names of scenarios, rules, features and rewards."""
+    """Show the version, the machine as the engine sees it, and the names that settings take."""
 
 
 def show(_: Info) -> int:
