@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+VECMARKET = ("#0b3d91", "#3b7dd8", "#9cc3f5")  # most threads first
+OTHERS = ("#d1660f", "#3a8f4d", "#6b6b6b")
 
 
-def plot_scaling(per_second: Mapping[int, Mapping[str, float]], path: Path) -> None:
-    """Draw one line for each side, labelled at its right end; written beside and renamed."""
-    names = list(dict.fromkeys(name for rates in per_second.values() for name in rates))
-    figure, axes = plt.subplots(figsize=(10, 6), layout="constrained")
-    for name in names:
-        sizes = [size for size, rates in per_second.items() if name in rates]
-        axes.plot(sizes, [per_second[size][name] for size in sizes], marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="environments N", ylabel="environment steps per second")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def plot_scaling(
+    per_second: Mapping[int, Mapping[str, float]],
+    panels: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    path: Path,
+) -> None:
+    """Draw one panel for each title, with the lines of vecmarket and those of the others.
+
+    The plot is written beside `path` and renamed; `per_second` holds environment steps per second by N and
+    side, and a side is drawn over the N at which it was measured.
+    """
+    figure, every = plt.subplots(
+        1, len(panels), figsize=(12, 5.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (title, (ours, others)) in zip(every[0], panels.items(), strict=True):
+        colours = [*VECMARKET[: len(ours)], *OTHERS[: len(others)]]
+        for name, colour in zip([*ours, *others], colours, strict=True):
+            sizes = [size for size, rates in per_second.items() if name in rates]
+            rates = [per_second[size][name] for size in sizes]
+            axes.plot(sizes, rates, marker="o", markersize=4, color=colour, label=name)
+        _dress(axes, title, sorted(per_second))
+    every[0][0].set_ylabel("environment steps per second")
     beside = path.with_suffix(".tmp")
-    figure.savefig(beside, dpi=150, format="png")
+    figure.savefig(beside, dpi=140, format="png")
     plt.close(figure)
     os.replace(beside, path)
+
+
+def _dress(axes: Axes, title: str, sizes: Sequence[int]) -> None:
+    axes.set_title(title, fontsize=11)
+    axes.set(xscale="log", yscale="log", xlabel="environments N")
+    apart: list[int] = []  # labels nearer than that would overlap
+    for size in sizes:
+        if not apart or size >= 4 * apart[-1]:
+            apart.append(size)
+    axes.xaxis.set_major_locator(FixedLocator(apart))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(apart, [f"{size:,}".replace(",", " ") for size in apart])
+    axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9, frameon=False)

@@ -22,8 +22,8 @@ HOURS = 24
 GENERATORS = 5
 SYNC = "SyncVectorEnv of MarketEnv"
 PYTHON = "per-env Python loop"
-NUMBA_ALL = "batched numba, all agents"
-NUMBA_ONE = "batched numba, one learner"
+NUMBA_ALL = "batched numba, 1 thread, all agents"
+NUMBA_ONE = "batched numba, 1 thread, one learner"
 
 
 def tables(plan: Plan) -> list[Table]:
@@ -33,7 +33,9 @@ def tables(plan: Plan) -> list[Table]:
         measured = {size: alternate(_sides(plan, draw, size), plan.effort) for size in plan.batch_sizes}
         found += [_rates(draw, measured), _ratios(draw, measured)]
         if plan.figure is not None and draw == plan.draws[0]:
-            plot_scaling({size: _per_second(timings) for size, timings in measured.items()}, plan.figure)
+            plot_scaling(
+                {size: _per_second(timings) for size, timings in measured.items()}, _panels(), plan.figure
+            )
     return found
 
 
@@ -79,6 +81,20 @@ def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
     return Table(
         f"Throughput, ratios, {draw} price draw", note, ["N", *(title for title, _, _ in pairs)], rows
     )
+
+
+def _panels() -> dict[str, tuple[list[str], list[str]]]:
+    threads = _thread_counts()[::-1]
+    return {
+        f"{GENERATORS} generators, every agent acts and observes": (
+            [_engine_name(count) for count in threads],
+            [NUMBA_ALL],
+        ),
+        f"{GENERATORS} generators, one learner among truthful rivals": (
+            [_vector_name(count, copy=False) for count in threads],
+            [NUMBA_ONE, SYNC, PYTHON],
+        ),
+    }
 
 
 def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
