@@ -1,0 +1,255 @@
+"""Hypothesis strategies that produce ties, exact kinks, shortage and every other corner on purpose.
+
+Prices and quantities are small whole numbers, so that equal prices are common and sums are exact; many
+demands are a sum of the cheapest offers, so that supply meets demand exactly at the end of a unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import vecmarket as vm
+
+Floats = NDArray[np.float64]
+
+KINKS = ("lower", "upper", "mid")
+TIES = ("pro_rata", "index", "random")
+PRICINGS = ("uniform", "pay_as_bid")
+SCARCITIES = ("last_offer", "cap")
+LOWEST, HIGHEST = -5.0, 12.0  # $/MWh: bounds of the whole-number offers
+
+st_kink = st.sampled_from(KINKS)
+st_seed = st.integers(0, 2**64 - 1)
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Markets with the same rules: prices and quantities (N, G), demand (N,)."""
+
+    prices: Floats
+    quantities: Floats
+    demand: Floats
+    rules: vm.MarketRules
+
+
+@st.composite
+def rules(draw: st.DrawFn, *, prices_within: tuple[float, float] = (LOWEST, HIGHEST)) -> vm.MarketRules:
+    """Return any combination of rules whose bounds admit the given prices."""
+    scarcity = draw(st.sampled_from(SCARCITIES))
+    low, high = prices_within
+    floors = st.none() | st.sampled_from((low, low - 10.0))
+    caps = st.sampled_from((high, high + 10.0))
+    return vm.MarketRules(
+        pricing=draw(st.sampled_from(PRICINGS)),
+        kink=draw(st_kink),
+        scarcity=scarcity,
+        tie_break=draw(st.sampled_from(TIES)),
+        price_floor=draw(floors),
+        price_cap=draw(caps if scarcity == "cap" else st.none() | caps),
+    )
+
+
+def merit_order_sums(prices: Floats, quantities: Floats) -> Floats:
+    """Return the cumulative supply of one market in merit order, shape (G,)."""
+    return np.cumsum(quantities[np.argsort(prices, kind="stable")])
+
+
+@st.composite
+def offers(draw: st.DrawFn, *, max_generators: int = 200, max_markets: int = 4) -> Offers:
+    """Return up to `max_markets` whole-number markets; sizes are mostly small, sometimes large."""
+    size = draw(st.integers(1, min(6, max_generators)) | st.integers(1, max_generators))
+    count = draw(st.integers(1, max_markets))
+    levels = draw(st.integers(1, int(HIGHEST - LOWEST)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    prices = random.integers(LOWEST, LOWEST + levels, size=(count, size), endpoint=True).astype(np.float64)
+    quantities = random.integers(0, draw(st.integers(0, 9)), size=(count, size), endpoint=True).astype(
+        np.float64
+    )
+    demand = np.array([draw(demands(prices[n], quantities[n])) for n in range(count)])
+    return Offers(prices, quantities, demand, draw(rules()))
+
+
+@st.composite
+def demands(draw: st.DrawFn, prices: Floats, quantities: Floats) -> float:
+    """Return a demand for one market: at a unit's end, inside a unit, short, zero or negative."""
+    sums = merit_order_sums(prices, quantities)
+    total = float(sums[-1])
+    kind = draw(st.sampled_from(("kink", "kink", "inside", "short", "zero", "negative", "near")))
+    if kind == "kink":
+        return float(sums[draw(st.integers(0, len(sums) - 1))])
+    if kind == "near":  # on both sides of the tolerance of reaching demand
+        off = draw(st.sampled_from((-2.0, -0.5, 0.5, 2.0))) * 1e-9
+        place = float(sums[draw(st.integers(0, len(sums) - 1))])
+        return place + off * max(1.0, place)
+    if kind == "inside":
+        return float(draw(st.integers(0, max(1, 2 * int(total))))) / 2
+    if kind == "short":
+        return total + draw(st.integers(1, 5))
+    return 0.0 if kind == "zero" else -float(draw(st.integers(1, 5)))
+
+
+# Whole scenarios
+
+FEATURES = (
+    "demand",
+    "capacity",
+    "cost",
+    "rival_costs",
+    "rival_capacities",
+    "hour",
+    "weekday",
+    "hour_sin_cos",
+    "weekday_sin_cos",
+    "last_price",
+    "last_dispatch",
+    "demand_forecast:1",
+    "demand_forecast:5",
+    "residual_demand",
+    "availability",
+    "rival_offers",
+)
+PRESETS = ("basic", "simple", "simple_v2", "simple_v3")
+
+
+def whole(low: int, high: int) -> st.SearchStrategy[float]:
+    return st.integers(low, high).map(float)
+
+
+@st.composite
+def numbers(draw: st.DrawFn, low: int, high: int, *, fixed: bool = False) -> vm.Number:
+    """Return a scenario number with values in [low, high]: mostly fixed, otherwise a distribution."""
+    kind = "fixed" if fixed else draw(st.sampled_from(("fixed", "fixed", "uniform", "normal", "choice")))
+    a, b = sorted((draw(whole(low, high)), draw(whole(low, high))))
+    if kind == "uniform":
+        return vm.Uniform(a, b)
+    if kind == "normal":
+        return vm.Normal(draw(whole(low - 1, high + 1)), draw(st.sampled_from((0.0, 0.5, 3.0))), a, b)
+    if kind == "choice":
+        return vm.Choice(tuple(draw(st.lists(whole(low, high), min_size=1, max_size=3))))
+    return a
+
+
+@st.composite
+def observations(draw: st.DrawFn) -> str | tuple[str, ...]:
+    if draw(st.booleans()):
+        return draw(st.sampled_from(PRESETS))
+    return tuple(draw(st.lists(st.sampled_from(FEATURES), min_size=1, max_size=6, unique=True)))
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, *, max_generators: int = 8) -> vm.Scenario:
+    """Return any legal scenario: distributions, noise, windows of a longer series, availability, rules."""
+    count = draw(st.integers(1, max_generators))
+    horizon = draw(st.integers(1, 30))
+    length = horizon + draw(st.sampled_from((0, 0, 1, 24, 60)))
+    fixed = draw(st.booleans())
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    same_cost = draw(st.booleans())
+
+    def availability() -> float | tuple[float, ...]:
+        kind = draw(st.sampled_from(("full", "full", "constant", "series")))
+        if kind == "series":
+            return tuple(random.choice([0.0, 0.25, 0.5, 1.0], size=length).tolist())
+        return 1.0 if kind == "full" else 0.5
+
+    common = draw(numbers(LOWEST_COST, HIGHEST_COST, fixed=True))
+    generators = tuple(
+        vm.Generator(
+            capacity_mw=draw(numbers(0, 12, fixed=fixed)),
+            srmc=common if same_cost else draw(numbers(LOWEST_COST, HIGHEST_COST, fixed=fixed)),
+            availability=availability(),
+        )
+        for _ in range(count)
+    )
+    return vm.Scenario(
+        generators=generators,
+        demand=draw(demand_series(generators, length, fixed, random)),
+        horizon=horizon,
+        rules=draw(scenario_rules(fixed)),
+        bidding=vm.Bidding(max_bid_delta=draw(numbers(1, 60, fixed=fixed))),
+        reward=draw(rewards(fixed)),
+        observation=draw(observations()),
+        episode_end=draw(st.sampled_from(("terminate", "truncate"))),
+        **draw(starts(length, horizon)),
+    )
+
+
+LOWEST_COST, HIGHEST_COST = -3, 20
+
+
+@st.composite
+def demand_series(
+    draw: st.DrawFn,
+    generators: tuple[vm.Generator, ...],
+    length: int,
+    fixed: bool,
+    random: np.random.Generator,
+) -> vm.Demand:
+    """Return a whole-number series; with noise it stays below what the smallest fleet can serve."""
+    noisy = draw(st.booleans())
+    smallest = int(sum(smallest_of(g.capacity_mw) for g in generators))
+    factor = draw(st.just(1.0) if noisy else numbers(0, 3, fixed=fixed))
+    highest = smallest if noisy else smallest + 12
+    lowest = draw(st.sampled_from((-4, 0, highest // 2)))
+    series = random.integers(min(lowest, highest), highest, size=length, endpoint=True)
+    noise: vm.Number = 0.0
+    if noisy:
+        noise = draw(st.sampled_from((0.05, 0.5, vm.Uniform(0.0, 0.4), vm.Choice((0.0, 0.1)))))
+    return vm.Demand(tuple(series.tolist()), noise=noise, factor=factor, first_hour=draw(st.integers(0, 167)))
+
+
+def smallest_of(number: vm.Number) -> float:
+    if isinstance(number, vm.Uniform | vm.Normal):
+        return number.low
+    if isinstance(number, vm.Choice):
+        return min(number.values)
+    return number
+
+
+@st.composite
+def scenario_rules(draw: st.DrawFn, fixed: bool) -> vm.MarketRules:
+    scarcity = draw(st.sampled_from(SCARCITIES))
+    floors = st.none() | numbers(-20, 0, fixed=fixed)
+    caps = numbers(1, 40, fixed=fixed)
+    return vm.MarketRules(
+        pricing=draw(st.sampled_from(PRICINGS)),
+        kink=draw(st_kink),
+        scarcity=scarcity,
+        tie_break=draw(st.sampled_from(TIES)),
+        price_floor=draw(floors),
+        price_cap=draw(caps if scarcity == "cap" else st.none() | caps),
+    )
+
+
+@st.composite
+def rewards(draw: st.DrawFn, fixed: bool) -> vm.Reward:
+    return vm.Reward(
+        bid_penalty=draw(st.sampled_from((0.01, 0.0)) | numbers(0, 2, fixed=fixed)),
+        unserved_penalty=draw(st.sampled_from((1.0, 0.0)) | numbers(0, 2, fixed=fixed)),
+        scale=draw(st.sampled_from(("seed", 1.0, 0.5))),
+    )
+
+
+@st.composite
+def starts(draw: st.DrawFn, length: int, horizon: int) -> dict[str, Any]:
+    """Return `episode_start` and `days` such that at least one start is eligible."""
+    kind = draw(st.sampled_from(("first", "random", "random_day")))
+    eligible = range((length - horizon) // 24 + 1)
+    days = draw(st.none() | st.sets(st.sampled_from(eligible), min_size=1).map(lambda d: tuple(sorted(d))))
+    return {"episode_start": kind, "days": days}
+
+
+def random_actions(random: np.random.Generator, steps: int, envs: int, agents: int) -> NDArray[np.float32]:
+    """Return actions that tie often: shares in quarters, price parameters mostly 0 or at the ends."""
+    actions = np.empty((steps, envs, agents, 2), dtype=np.float32)
+    shape = (steps, envs, agents)
+    actions[..., 0] = random.choice([-1.0, 0.0, 0.0, 0.0, 0.25, 0.5, 1.0, 2.0], size=shape)
+    actions[..., 1] = random.choice([-20.0, -10.0, -0.5, 0.0, 0.0, 0.0, 0.3, 10.0, 12.0], size=shape)
+    free = random.random(size=shape) < 0.2
+    actions[free, 1] = random.normal(size=int(free.sum())).astype(np.float32)
+    return actions
