@@ -76,8 +76,8 @@ def clear(
     Raises
     ------
     ValueError
-        When shapes do not fit, a number is not finite, a quantity is negative, an offer lies outside floor
-        and cap, or a rule is unknown; the message names the argument and its place.
+        When shapes do not fit, a market has no offer at all, a number is not finite, a quantity is negative,
+        an offer lies outside floor and cap, or a rule is unknown; the message names the argument and its place.
     TypeError
         When an argument is not made of real numbers.
 
@@ -92,6 +92,8 @@ def clear(
     wanted = real_array("demand", demand, np.float64)
     if offer_prices.ndim not in (1, 2):
         raise ValueError(f"prices: must have shape (G,) or (N, G), got {offer_prices.shape}")
+    if offer_prices.shape[-1] == 0:
+        raise ValueError(f"prices: a market needs at least one offer, got shape {offer_prices.shape}")
     if offered.shape != offer_prices.shape:
         raise ValueError(
             f"quantities: must have the shape of prices, {offer_prices.shape}, got {offered.shape}"

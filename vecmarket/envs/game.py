@@ -114,8 +114,15 @@ class Game:
         """Return the space of one row: the true bounds, over all agents where all learn."""
         low, high = self.engine.observation_bounds()
         if self.learner is None:
-            return Box(low.min(axis=0), high.max(axis=0), dtype=np.float32)
-        return Box(low[self._slot], high[self._slot], dtype=np.float32)
+            low, high = low.min(axis=0), high.max(axis=0)
+        else:
+            low, high = low[self._slot], high[self._slot]
+        # Room for what never changes, such as the capacity: Gymnasium warns of a side without length, and
+        # its RescaleObservation divides by it.
+        constant = low == high
+        low = np.where(constant, np.minimum(low, 0), low)
+        high = np.where(constant, np.maximum(high, 1), high)
+        return Box(low, high, dtype=np.float32)
 
     @staticmethod
     def action_space() -> Box[np.float32]:

@@ -1,0 +1,131 @@
+"""`vm.clear`: shapes, plain numbers, refusals by name. Its outcomes are checked elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecmarket as vm
+
+PRICES, QUANTITIES = [30.0, 20.0, 50.0], [100.0, 100.0, 100.0]
+
+
+def test_one_market() -> None:
+    out = vm.clear(PRICES, QUANTITIES, 150.0)
+    assert isinstance(out, vm.Clearing)
+    assert (out.price, out.unserved, out.curtailed, out.marginal) == (30.0, 0.0, 0.0, 0)
+    assert [type(x) for x in (out.price, out.unserved, out.curtailed, out.marginal)] == [float] * 3 + [int]
+    np.testing.assert_array_equal(out.dispatch, [50.0, 100.0, 0.0])
+
+
+def test_shortage_and_negative_demand() -> None:
+    short = vm.clear(PRICES, QUANTITIES, 320.0)
+    assert (short.price, short.unserved) == (50.0, 20.0)
+    over = vm.clear(PRICES, QUANTITIES, -15.0)
+    assert (over.price, over.curtailed, over.marginal) == (0.0, 15.0, -1)
+    assert not over.dispatch.any()
+
+
+def test_many_markets_are_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    prices, quantities = rng.uniform(10, 60, (50, 6)), rng.uniform(0, 40, (50, 6))
+    demand = rng.uniform(-20, 200, 50)
+    many = vm.clear(prices, quantities, demand)
+    assert many.price.shape == many.unserved.shape == many.curtailed.shape == many.marginal.shape == (50,)
+    assert many.dispatch.shape == (50, 6)
+    assert many.marginal.dtype == np.int64
+    for i in range(50):
+        one = vm.clear(prices[i], quantities[i], demand[i])
+        assert (many.price[i], many.unserved[i], many.curtailed[i], many.marginal[i]) == (
+            one.price,
+            one.unserved,
+            one.curtailed,
+            one.marginal,
+        )
+        np.testing.assert_array_equal(many.dispatch[i], one.dispatch)
+
+
+def test_one_demand_for_all() -> None:
+    prices, quantities = np.tile(PRICES, (4, 1)), np.tile(QUANTITIES, (4, 1))
+    np.testing.assert_array_equal(
+        vm.clear(prices, quantities, 150).price, vm.clear(prices, quantities, [150.0] * 4).price
+    )
+
+
+def test_any_real_numbers_in_any_layout() -> None:
+    prices = np.array([PRICES, PRICES[::-1]])
+    wanted = vm.clear(prices, np.full((2, 3), 100.0), [150.0, 250.0])
+    for got in (
+        vm.clear(prices.astype(int), np.full((2, 3), 100, np.uint8), np.array([150, 250], np.int16)),
+        vm.clear(np.asfortranarray(prices), np.full((2, 6), 100.0)[:, ::2], np.float32([150, 250])),
+        vm.clear(prices.tolist(), [[100] * 3] * 2, (150, 250)),
+    ):
+        np.testing.assert_array_equal(got.price, wanted.price)
+        np.testing.assert_array_equal(got.dispatch, wanted.dispatch)
+
+
+def test_rules_seed_and_threads() -> None:
+    rules = vm.MarketRules(tie_break="random", kink="upper")
+    prices, quantities = np.full((64, 4), 20.0), np.full((64, 4), 10.0)
+    one = vm.clear(prices, quantities, 15.0, rules=rules, seed=3)
+    for threads in (0, 2):
+        again = vm.clear(prices, quantities, 15.0, rules=rules, seed=3, threads=threads)
+        np.testing.assert_array_equal(one.dispatch, again.dispatch)
+    assert (one.dispatch != vm.clear(prices, quantities, 15.0, rules=rules, seed=4).dispatch).any()
+    np.testing.assert_allclose(one.dispatch.sum(axis=1), 15.0)
+    # Row i draws from (seed, i): the rows do not all pick the same winners.
+    assert len({tuple(row) for row in one.dispatch}) > 1
+
+
+def test_inputs_stay() -> None:
+    prices, quantities, demand = np.array([PRICES]), np.array([QUANTITIES]), np.array([150.0])
+    before = [a.copy() for a in (prices, quantities, demand)]
+    vm.clear(prices, quantities, demand)
+    for array, was in zip((prices, quantities, demand), before, strict=True):
+        np.testing.assert_array_equal(array, was)
+
+
+@pytest.mark.parametrize(
+    ("prices", "quantities", "demand", "name"),
+    [
+        (20.0, 10.0, 5.0, "prices"),
+        (np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), 5.0, "prices"),
+        ([[1.0], [1.0, 2.0]], [[1.0], [1.0]], 5.0, "prices"),
+        (PRICES, [1.0, 2.0], 5.0, "quantities"),
+        ([PRICES], QUANTITIES, 5.0, "quantities"),
+        (PRICES, QUANTITIES, [5.0], "demand"),
+        ([PRICES, PRICES], [QUANTITIES, QUANTITIES], [5.0] * 3, "demand"),
+        ([PRICES, PRICES], [QUANTITIES, QUANTITIES], [[5.0], [5.0]], "demand"),
+        (PRICES, [1.0, np.nan, 1.0], 5.0, "quantities"),
+        (PRICES, [1.0, -1.0, 1.0], 5.0, "quantities"),
+        ([1.0, np.inf, 1.0], QUANTITIES, 5.0, "prices"),
+        (PRICES, QUANTITIES, np.nan, "demand"),
+        ([], [], 5.0, "prices"),
+        (np.zeros((3, 0)), np.zeros((3, 0)), 5.0, "prices"),
+    ],
+)
+def test_bad_values(prices: Any, quantities: Any, demand: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        vm.clear(prices, quantities, demand)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((["a"], [1.0], 1.0), "prices"),
+        (([1.0], [1j], 1.0), "quantities"),
+        (([1.0], [1.0], None), "demand"),
+    ],
+)
+def test_bad_types(arguments: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        vm.clear(*arguments)
+
+
+def test_bad_rules() -> None:
+    with pytest.raises(ValueError, match="pro_rata"):
+        vm.clear(PRICES, QUANTITIES, 150.0, rules=vm.MarketRules(tie_break="coin"))
+    with pytest.raises(ValueError, match=r"prices|floor|cap"):
+        vm.clear(PRICES, QUANTITIES, 150.0, rules=vm.MarketRules(price_cap=40.0))
