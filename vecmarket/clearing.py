@@ -77,7 +77,7 @@ def clear(
     ------
     ValueError
         When shapes do not fit, a market has no offer at all, a number is not finite, a quantity is negative,
-        an offer lies outside floor and cap, or a rule is unknown; the message names the argument and its place.
+        an offer lies outside floor and cap, or a rule is unknown; the message names argument and place.
     TypeError
         When an argument is not made of real numbers.
 
