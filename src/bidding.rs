@@ -1,6 +1,7 @@
 //! Actions become offers: one variant per bidding rule.
 
-use crate::scenario::{Parameters, Scenario};
+use crate::math;
+use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
 use crate::shard::Shard;
 use crate::spec::BiddingRule;
@@ -17,44 +18,47 @@ pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
 pub fn offer(scenario: &Scenario, seats: &Seats, shard: &mut Shard, actions: &[f32]) {
     let agents = scenario.agents();
     let acting = seats.acting().len();
-    for row in 0..shard.rows() {
+    let (moves, rows) = (&mut shard.scratch.price_moves, shard.state.t.len());
+    moves.clear();
+    // A loop of its own over contiguous numbers, which vectorises.
+    moves.extend(actions.chunks_exact(ACTION_WIDTH).map(|action| match scenario.bidding {
+        BiddingRule::WithholdAndMarkup => math::tanh(clip(action, 1)),
+    }));
+    for row in 0..rows {
         let hour = shard.series_hour(scenario, row);
-        let mut prices = std::mem::take(&mut shard.state.offer_price);
-        let mut quantities = std::mem::take(&mut shard.state.offer_quantity);
-        let parameters = shard.parameters(scenario, row);
+        let parameters = shard.numbers.of(scenario, row);
         let (floor, cap) = (parameters.price_floor(), parameters.price_cap());
+        let delta = parameters.max_bid_delta();
         let available = scenario.availability_at(hour);
-        let mut own = actions[row * acting * ACTION_WIDTH..][..acting * ACTION_WIDTH].chunks_exact(ACTION_WIDTH);
-        for agent in 0..agents {
+        let prices = &mut shard.state.offer_price[row * agents..][..agents];
+        let quantities = &mut shard.state.offer_quantity[row * agents..][..agents];
+        let mut cell = row * acting;
+        for (agent, seat) in seats.seats().iter().enumerate() {
             let cost = parameters.srmc[agent];
-            let (share, price) = match seats.seats()[agent] {
-                Seat::Acts => {
-                    let action = own.next().map_or([0.0; ACTION_WIDTH], clip);
-                    bid(scenario.bidding, &parameters, cost, action)
+            let (share, price) = match (seat, scenario.bidding) {
+                (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
+                    let withheld = clip(&actions[cell * ACTION_WIDTH..], 0);
+                    let price = cost + shard.scratch.price_moves[cell] * delta;
+                    cell += 1;
+                    (1.0 - withheld, price)
                 }
-                Seat::Truthful => (1.0, cost),
-                Seat::Markup(markup) => (1.0, cost + markup),
+                (Seat::Truthful, _) => (1.0, cost),
+                (Seat::Markup(markup), _) => (1.0, cost + markup),
             };
-            let capacity = parameters.capacity[agent] * available.map_or(1.0, |a| a[agent]);
-            let cell = row * agents + agent;
-            quantities[cell] = share * capacity;
+            quantities[agent] = share * parameters.capacity[agent];
             // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
-            prices[cell] = price.max(floor).min(cap) + 0.0;
+            prices[agent] = price.max(floor).min(cap) + 0.0;
         }
-        shard.state.offer_price = prices;
-        shard.state.offer_quantity = quantities;
+        if let Some(available) = available {
+            for (quantity, available) in quantities.iter_mut().zip(available) {
+                *quantity *= available;
+            }
+        }
     }
 }
 
-/// The offered share of what is available, and the offered price before floor and cap.
+/// One part of an action, within the box.
 #[inline]
-fn bid(rule: BiddingRule, parameters: &Parameters<'_>, cost: f64, action: [f64; ACTION_WIDTH]) -> (f64, f64) {
-    match rule {
-        BiddingRule::WithholdAndMarkup => (1.0 - action[0], cost + libm::tanh(action[1]) * parameters.max_bid_delta()),
-    }
-}
-
-#[inline]
-fn clip(action: &[f32]) -> [f64; ACTION_WIDTH] {
-    std::array::from_fn(|i| f64::from(action[i]).clamp(ACTION_LOW[i], ACTION_HIGH[i]))
+fn clip(action: &[f32], part: usize) -> f64 {
+    f64::from(action[part]).clamp(ACTION_LOW[part], ACTION_HIGH[part])
 }

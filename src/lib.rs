@@ -7,8 +7,10 @@
 
 pub mod batch;
 pub mod bidding;
+pub mod clearing;
 pub mod error;
 pub mod market;
+pub mod math;
 pub mod observers;
 pub mod pool;
 pub mod rewards;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::scenario::{Scenario, WEEK};
+use crate::scenario::{Parameters, Scenario, WEEK};
 use crate::seats::Seats;
 use crate::series;
 use crate::shard::Shard;
@@ -20,6 +20,24 @@ pub const PRESETS: &[(&str, &[Feature])] = &[
     ("simple_v2", &[Feature::Demand, Feature::Capacity, Feature::Cost, Feature::Hour, Feature::Weekday]),
     ("simple_v3", &[Feature::Demand, Feature::Capacity, Feature::Cost, Feature::HourSinCos, Feature::WeekdaySinCos]),
 ];
+
+/// What the features of one environment look at.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    scenario: &'a Scenario,
+    shard: &'a Shard,
+    row: usize,
+    parameters: Parameters<'a>,
+    /// Hour of the week of the coming hour, 0 = Monday 00:00.
+    week_hour: u32,
+}
+
+impl<'a> View<'a> {
+    fn new(scenario: &'a Scenario, shard: &'a Shard, row: usize) -> Self {
+        let week_hour = (scenario.first_hour + shard.state.start[row] + shard.state.t[row]) % WEEK;
+        Self { scenario, shard, row, parameters: shard.parameters(scenario, row), week_hour }
+    }
+}
 
 /// One named part of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -159,24 +177,23 @@ impl Feature {
 
     /// Writes it for one agent of one environment; `out` has its width.
     #[inline]
-    fn write(self, scenario: &Scenario, shard: &Shard, row: usize, agent: usize, out: &mut [f32]) {
-        let parameters = shard.parameters(scenario, row);
+    fn write(self, market: &View<'_>, agent: usize, out: &mut [f32]) {
+        let View { scenario, shard, row, parameters, week_hour } = *market;
         let scales = &scenario.scales;
         let state = &shard.state;
-        let week_hour = || (scenario.first_hour + state.start[row] + state.t[row]) % WEEK;
-        let cells = row * scenario.agents()..(row + 1) * scenario.agents();
+        let cells = || row * scenario.agents()..(row + 1) * scenario.agents();
         match self {
             Self::Demand => out[0] = (state.demand[row] / scales.demand) as f32,
             Self::Capacity => out[0] = (parameters.capacity[agent] / scales.capacity) as f32,
             Self::Cost => out[0] = (parameters.srmc[agent] / scales.cost) as f32,
             Self::RivalCosts => rivals(parameters.srmc, agent, scales.cost, out),
             Self::RivalCapacities => rivals(parameters.capacity, agent, scales.capacity, out),
-            Self::Hour => out[0] = (f64::from(week_hour() % 24) / 24.0) as f32,
-            Self::Weekday => out[0] = (f64::from(week_hour() / 24) / 7.0) as f32,
-            Self::HourSinCos => out.copy_from_slice(&HOURS[(week_hour() % 24) as usize]),
-            Self::WeekdaySinCos => out.copy_from_slice(&DAYS[(week_hour() / 24) as usize]),
+            Self::Hour => out[0] = (f64::from(week_hour % 24) / 24.0) as f32,
+            Self::Weekday => out[0] = (f64::from(week_hour / 24) / 7.0) as f32,
+            Self::HourSinCos => out.copy_from_slice(&HOURS[(week_hour % 24) as usize]),
+            Self::WeekdaySinCos => out.copy_from_slice(&DAYS[(week_hour / 24) as usize]),
             Self::LastPrice => out[0] = (state.price[row] / scales.cost) as f32,
-            Self::LastDispatch => out[0] = (state.dispatch[cells][agent] / scales.capacity) as f32,
+            Self::LastDispatch => out[0] = (state.dispatch[cells()][agent] / scales.capacity) as f32,
             Self::DemandForecast(_) => {
                 for (h, x) in out.iter_mut().enumerate() {
                     *x = (series::forecast(scenario, shard, row, h as u32 + 1) / scales.demand) as f32;
@@ -198,8 +215,8 @@ impl Feature {
             }
             Self::RivalOffers => {
                 let (prices, quantities) = out.split_at_mut(scenario.agents() - 1);
-                rivals(&state.offer_price[cells.clone()], agent, scales.cost, prices);
-                rivals(&state.offer_quantity[cells], agent, scales.capacity, quantities);
+                rivals(&state.offer_price[cells()], agent, scales.cost, prices);
+                rivals(&state.offer_quantity[cells()], agent, scales.capacity, quantities);
             }
         }
     }
@@ -275,16 +292,16 @@ pub fn observe(
     observations: &mut [f32],
 ) {
     let (width, acting) = (scenario.width, seats.acting());
-    let mut offset = 0;
-    for &feature in &scenario.features {
-        let feature_width = feature.width(scenario.agents());
-        for row in rows.clone() {
-            for (slot, &agent) in acting.iter().enumerate() {
-                let at = (row * acting.len() + slot) * width + offset;
-                feature.write(scenario, shard, row, agent, &mut observations[at..][..feature_width]);
+    for row in rows {
+        let market = View::new(scenario, shard, row);
+        let market_rows = observations[row * acting.len() * width..].chunks_exact_mut(width);
+        for (&agent, mut rest) in acting.iter().zip(market_rows) {
+            for feature in &scenario.features {
+                let (out, later) = rest.split_at_mut(feature.width(scenario.agents()));
+                feature.write(&market, agent, out);
+                rest = later;
             }
         }
-        offset += feature_width;
     }
 }
 

@@ -39,12 +39,12 @@ impl Streams {
         philox4x32_10(self.key, [step, stream, self.episode[0], self.episode[1]])
     }
 
-    /// A uniform draw from the open interval (0, 1), with 53 random bits.
+    /// A uniform draw from the open interval (0, 1), with 52 random bits: half a step more than 2^52 is still exact.
     #[inline]
     pub fn uniform(&self, step: u32, kind: Kind, index: u32) -> f64 {
         let words = self.words(step, kind, index);
-        let bits = (u64::from(words[0]) << 32 | u64::from(words[1])) >> 11;
-        (bits as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
+        let bits = (u64::from(words[0]) << 32 | u64::from(words[1])) >> 12;
+        (bits as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
     }
 
     /// A standard normal draw, by inversion.

@@ -1,8 +1,16 @@
-//! Demand and availability hour by hour.
+//! Where an episode starts in the series, and demand hour by hour.
 
-use crate::rng::Kind;
+use crate::rng::{Kind, Streams};
 use crate::scenario::Scenario;
 use crate::shard::Shard;
+
+/// The hour of the series at which an episode starts, as the scenario says.
+pub fn start(scenario: &Scenario, streams: Streams) -> u32 {
+    match scenario.starts.as_slice() {
+        [only] => *only,
+        starts => starts[streams.below(starts.len(), 0, Kind::Start, 0)],
+    }
+}
 
 /// Demand that the next step of one environment clears, MW.
 ///

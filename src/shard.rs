@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rng::{Kind, Streams};
+use crate::rng::Streams;
 use crate::scenario::{Parameters, Scenario};
-use crate::series;
 
 /// Environments in one shard. Results do not depend on it.
 pub const SHARD: usize = 64;
@@ -45,6 +44,39 @@ pub struct Scratch {
     pub clearing: crate::market::Scratch,
     /// Rows that this step resets instead of stepping, (S,).
     pub resetting: Vec<bool>,
+    /// Offered price less SRMC as a share of its largest distance, in [-1, 1], (S, L).
+    pub price_moves: Vec<f64>,
+}
+
+/// Parameter rows: one per environment when the scenario draws numbers, else one for all.
+#[derive(Debug, Clone)]
+pub struct Numbers {
+    rows: Vec<f64>,
+    stride: usize,
+}
+
+impl Numbers {
+    fn new(scenario: &Scenario, rows: usize) -> Self {
+        let base = scenario.base_row();
+        if scenario.is_randomised() {
+            Self { rows: base.repeat(rows), stride: base.len() }
+        } else {
+            Self { rows: base.to_vec(), stride: 0 }
+        }
+    }
+
+    /// The numbers of one environment in its episode.
+    #[inline]
+    pub fn of<'a>(&'a self, scenario: &Scenario, row: usize) -> Parameters<'a> {
+        let width = scenario.base_row().len();
+        scenario.parameters(&self.rows[row * self.stride..][..width])
+    }
+
+    fn draw(&mut self, scenario: &Scenario, row: usize, streams: Streams) {
+        if self.stride > 0 {
+            scenario.draw(streams, &mut self.rows[row * self.stride..][..self.stride]);
+        }
+    }
 }
 
 /// A block of environments.
@@ -54,9 +86,8 @@ pub struct Shard {
     pub first: usize,
     /// What a snapshot keeps.
     pub state: State,
-    /// Parameter rows: one per environment when the scenario draws numbers, else one for all.
-    parameters: Vec<f64>,
-    stride: usize,
+    /// The numbers of the episodes.
+    pub numbers: Numbers,
     /// Temporary working memory.
     pub scratch: Scratch,
 }
@@ -79,14 +110,15 @@ impl Shard {
             offer_quantity: vec![0.0; cells],
             dispatch: vec![0.0; cells],
         };
-        let width = scenario.base_row().len();
-        let copies = if scenario.is_randomised() { rows } else { 1 };
         Self {
             first,
             state,
-            parameters: scenario.base_row().repeat(copies),
-            stride: if scenario.is_randomised() { width } else { 0 },
-            scratch: Scratch { resetting: vec![false; rows], ..Scratch::default() },
+            numbers: Numbers::new(scenario, rows),
+            scratch: Scratch {
+                resetting: vec![false; rows],
+                price_moves: Vec::with_capacity(cells),
+                ..Scratch::default()
+            },
         }
     }
 
@@ -99,8 +131,7 @@ impl Shard {
     /// The numbers of one environment in its episode.
     #[inline]
     pub fn parameters<'a>(&'a self, scenario: &Scenario, row: usize) -> Parameters<'a> {
-        let width = scenario.base_row().len();
-        scenario.parameters(&self.parameters[row * self.stride..][..width])
+        self.numbers.of(scenario, row)
     }
 
     /// The random streams of one environment in its episode.
@@ -115,39 +146,10 @@ impl Shard {
         (self.state.start[row] + self.state.t[row]).min(scenario.demand.len() as u32 - 1)
     }
 
-    /// Starts the next episode of one environment: episode 0 when it has none yet or gets a seed.
-    pub fn reset_row(&mut self, scenario: &Scenario, row: usize, seed: Option<u64>, start: Option<u32>) {
-        let state = &mut self.state;
-        if let Some(seed) = seed {
-            state.seed[row] = seed;
-            state.episode[row] = 0;
-        } else if state.started[row] {
-            state.episode[row] += 1;
-        }
-        state.started[row] = true;
-        state.finished[row] = false;
-        state.t[row] = 0;
-        state.price[row] = 0.0;
-        state.unserved[row] = 0.0;
-        let agents = scenario.agents();
-        for cells in [&mut state.offer_price, &mut state.offer_quantity, &mut state.dispatch] {
-            cells[row * agents..][..agents].fill(0.0);
-        }
-        let streams = self.streams(row);
-        self.state.start[row] = start.unwrap_or_else(|| {
-            let starts = &scenario.starts;
-            if starts.len() == 1 { starts[0] } else { starts[streams.below(starts.len(), 0, Kind::Start, 0)] }
-        });
-        self.draw_parameters(scenario, row);
-        self.state.demand[row] = series::demand(scenario, self, row);
-    }
-
     /// Draws the numbers of one environment's episode; they follow from its seed and episode.
-    fn draw_parameters(&mut self, scenario: &Scenario, row: usize) {
-        if self.stride > 0 {
-            let streams = self.streams(row);
-            scenario.draw(streams, &mut self.parameters[row * self.stride..][..self.stride]);
-        }
+    pub fn draw_parameters(&mut self, scenario: &Scenario, row: usize) {
+        let streams = self.streams(row);
+        self.numbers.draw(scenario, row, streams);
     }
 
     /// Takes a state that was checked to fit this scenario.

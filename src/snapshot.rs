@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::scenario::{Scenario, fnv1a};
 use crate::seats::Seats;
 use crate::shard::State;
+use crate::step::Outputs;
 
 /// Changes whenever the encoding does.
 const VERSION: u32 = 1;
@@ -86,7 +87,11 @@ impl Batch {
             let reason = format!("was taken of {envs} environments, this engine has {}", self.layout().envs);
             return Err(bad(&reason));
         }
-        if snapshot.seats.acting() != self.seats.acting() {
+        let seats = Seats::new(snapshot.seats.seats().to_vec(), self.layout().agents)?;
+        if snapshot.limit == Some(0) {
+            return Err(bad("has an episode limit of 0"));
+        }
+        if seats.acting() != self.seats.acting() {
             return Err(bad("was taken with other agents acting"));
         }
         let fits = snapshot.shards.len() == self.shards.len()
@@ -98,7 +103,7 @@ impl Batch {
             shard.restore(&self.scenario, state);
         }
         self.limit = snapshot.limit;
-        self.seats = snapshot.seats;
+        self.seats = seats;
         Ok(snapshot.last)
     }
 }
@@ -117,6 +122,18 @@ impl State {
 }
 
 impl LastStep {
+    /// Puts everything back into the buffers.
+    pub fn write(&self, out: &mut Outputs<'_>) {
+        out.rewards.copy_from_slice(&self.rewards);
+        out.terminated.copy_from_slice(&self.terminated);
+        out.truncated.copy_from_slice(&self.truncated);
+        out.prices.copy_from_slice(&self.prices);
+        out.demand.copy_from_slice(&self.demand);
+        out.unserved.copy_from_slice(&self.unserved);
+        out.dispatch.copy_from_slice(&self.dispatch);
+        out.profits.copy_from_slice(&self.profits);
+    }
+
     fn fits(&self, batch: &Batch) -> bool {
         let layout = batch.layout();
         let rows = [self.terminated.len(), self.truncated.len(), self.prices.len(), self.demand.len()];

@@ -1,7 +1,7 @@
 //! The order of one step: bids, clearing, settlement, reward, clock, observation.
 
 use crate::bidding;
-use crate::market;
+use crate::clearing;
 use crate::observers;
 use crate::rewards;
 use crate::scenario::Scenario;
@@ -66,7 +66,7 @@ pub fn step(game: &Game<'_>, autoreset: Autoreset, shard: &mut Shard, actions: &
     shard.scratch.resetting.copy_from_slice(&shard.state.finished);
 
     bidding::offer(scenario, seats, shard, actions);
-    market::clear_shard(scenario, shard);
+    clearing::clear_shard(scenario, shard);
     settle::settle(scenario, shard, out.profits);
     rewards::reward(scenario, seats, shard, out.profits, out.rewards);
     clock(game, shard, out);
@@ -83,7 +83,7 @@ pub fn step(game: &Game<'_>, autoreset: Autoreset, shard: &mut Shard, actions: &
                 let size = seats.acting().len() * scenario.width;
                 let cells = row * size..(row + 1) * size;
                 out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
-                shard.reset_row(scenario, row, None, None);
+                begin_episode(scenario, shard, row, None, None);
                 observers::observe(scenario, seats, shard, row..row + 1, out.observations);
             }
         }
@@ -99,7 +99,7 @@ pub fn reset(
     start: Option<u32>,
     out: &mut Outputs<'_>,
 ) {
-    shard.reset_row(game.scenario, row, seed, start);
+    begin_episode(game.scenario, shard, row, seed, start);
     let (agents, acting) = (game.scenario.agents(), game.seats.acting().len());
     out.rewards[row * acting..][..acting].fill(0.0);
     out.dispatch[row * agents..][..agents].fill(0.0);
@@ -109,6 +109,29 @@ pub fn reset(
     out.prices[row] = 0.0;
     out.unserved[row] = 0.0;
     out.demand[row] = shard.state.demand[row];
+}
+
+/// Starts the next episode of one environment: episode 0 when it has none yet or gets a seed.
+fn begin_episode(scenario: &Scenario, shard: &mut Shard, row: usize, seed: Option<u64>, start: Option<u32>) {
+    let state = &mut shard.state;
+    if let Some(seed) = seed {
+        state.seed[row] = seed;
+        state.episode[row] = 0;
+    } else if state.started[row] {
+        state.episode[row] += 1;
+    }
+    state.started[row] = true;
+    state.finished[row] = false;
+    state.t[row] = 0;
+    state.price[row] = 0.0;
+    state.unserved[row] = 0.0;
+    let agents = scenario.agents();
+    for cells in [&mut state.offer_price, &mut state.offer_quantity, &mut state.dispatch] {
+        cells[row * agents..][..agents].fill(0.0);
+    }
+    shard.draw_parameters(scenario, row);
+    shard.state.start[row] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
+    shard.state.demand[row] = series::demand(scenario, shard, row);
 }
 
 /// Publishes what the step came to and moves on by one hour.

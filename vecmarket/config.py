@@ -13,14 +13,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from vecmarket import _core
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 __all__ = [
     "Bidding",
@@ -61,7 +58,7 @@ class Choice:
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(self.values))
+        object.__setattr__(self, "values", _floats(self.values))
 
 
 Number: TypeAlias = float | Uniform | Normal | Choice
@@ -232,10 +229,8 @@ class Scenario:
                 dataclasses.replace(g, name=f"G{i}") if g.name == "" else g for i, g in enumerate(generators)
             )
             object.__setattr__(self, "generators", named)
-        if isinstance(self.observation, list):
-            object.__setattr__(self, "observation", tuple(self.observation))
-        if self.days is not None:
-            object.__setattr__(self, "days", tuple(self.days))
+        object.__setattr__(self, "observation", _tuple(self.observation))
+        object.__setattr__(self, "days", _tuple(self.days))
         _core.check_scenario(self)
 
     def replace(self, **changes: Any) -> Scenario:
@@ -300,12 +295,18 @@ class Scenario:
         save(self, path)
 
 
-def _floats(values: ArrayLike) -> tuple[float, ...]:
-    """Return a 1-d series as plain floats; anything else goes on as it is, for the compiler to refuse by name."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(f"a series must have one dimension, got shape {array.shape}")
-    return tuple(array.tolist())
+def _floats(values: Any) -> Any:
+    """Return a 1-d series as plain floats; anything else as it is, for the compiler to refuse with its place."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return values
+    return tuple(array.tolist()) if array.ndim == 1 else values
+
+
+def _tuple(values: Any) -> Any:
+    """Return any sequence but a string as a tuple; anything else as it is, for the compiler to refuse."""
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
 
 
 def _some(names: Sequence[str], most: int = 40) -> str:

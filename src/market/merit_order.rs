@@ -46,7 +46,7 @@ pub fn clear(
     dispatch.fill(0.0);
     if demand <= 0.0 {
         let price = pricing::without_demand(bounds);
-        return Outcome { price, unserved: 0.0, curtailed: -demand, marginal: None };
+        return Outcome { price, unserved: 0.0, curtailed: (-demand).max(0.0) + 0.0, marginal: None };
     }
     sort(rules.tie_break, prices, quantities, scratch);
     let order = &scratch.order;

@@ -91,12 +91,17 @@ impl Buffers {
         })
     }
 
-    /// Takes the last of the steps that `advance` wrote.
+    /// Takes the last of the steps that `advance` wrote, and the last true final observation of every environment.
     pub fn copy_last_of(&self, py: Python<'_>, advanced: &Self) -> Result<()> {
         self.write(py, |out| {
             advanced.write(py, |all| {
                 last(out.observations, all.observations);
-                last(out.final_observations, all.final_observations);
+                let (rows, size) = (out.terminated.len(), self.layout.acting * self.layout.width);
+                for (i, row) in all.final_observations.chunks_exact(size).enumerate() {
+                    if all.terminated[i] || all.truncated[i] {
+                        out.final_observations[i % rows * size..][..size].copy_from_slice(row);
+                    }
+                }
                 last(out.rewards, all.rewards);
                 last(out.terminated, all.terminated);
                 last(out.truncated, all.truncated);
@@ -134,20 +139,6 @@ impl Buffers {
         dict.set_item("dispatch", &self.dispatch)?;
         dict.set_item("profits", &self.profits)?;
         Ok(dict)
-    }
-}
-
-impl LastStep {
-    /// Puts everything back into the buffers.
-    pub fn write(&self, out: &mut Outputs<'_>) {
-        out.rewards.copy_from_slice(&self.rewards);
-        out.terminated.copy_from_slice(&self.terminated);
-        out.truncated.copy_from_slice(&self.truncated);
-        out.prices.copy_from_slice(&self.prices);
-        out.demand.copy_from_slice(&self.demand);
-        out.unserved.copy_from_slice(&self.unserved);
-        out.dispatch.copy_from_slice(&self.dispatch);
-        out.profits.copy_from_slice(&self.profits);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
 
 use crate::error::{Error, Result};
 use crate::observers::Feature;
@@ -19,6 +20,7 @@ pub fn spec(scenario: Any<'_, '_>) -> Result<Spec> {
     let generators = items(&field(scenario, "", "generators")?, "generators")?;
     let demand = field(scenario, "", "demand")?;
     let bidding = field(scenario, "", "bidding")?;
+    text(&field(scenario, "", "name")?, "name")?;
     Ok(Spec {
         generators: generators.iter().enumerate().map(|(i, g)| generator(g, i)).collect::<Result<_>>()?,
         demand: DemandSpec {
@@ -217,6 +219,10 @@ fn float_or(value: Any<'_, '_>, path: &str, wanted: &str) -> Result<f64> {
 }
 
 fn series(value: Any<'_, '_>, path: &str) -> Result<Vec<f64>> {
+    // Bytes would pass as numbers, which nobody means.
+    if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>() {
+        return Err(wrong_type(path, "a sequence of numbers", value));
+    }
     if let Ok(values) = value.extract::<Vec<f64>>() {
         return Ok(values);
     }
