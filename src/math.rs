@@ -15,7 +15,7 @@ pub fn tanh(x: f64) -> f64 {
 fn exp(x: f64) -> f64 {
     // Adding 1.5 * 2^52 rounds to an integer and leaves it in the low bits.
     const TO_INTEGER: f64 = 6_755_399_441_055_744.0;
-    const LN_2_HIGH: f64 = 6.931_471_803_691_238_2e-1;
+    const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
     const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
     const TAYLOR: [f64; 14] = {
         let mut c = [1.0; 14];

@@ -9,12 +9,11 @@ pub fn settle(scenario: &Scenario, shard: &Shard, profits: &mut [f64]) {
     let agents = scenario.agents();
     let state = &shard.state;
     for row in 0..shard.rows() {
+        let cells = row * agents..(row + 1) * agents;
         let srmc = shard.parameters(scenario, row).srmc;
-        for agent in 0..agents {
-            let cell = row * agents + agent;
-            let price = paid(scenario.rules.pricing, state.price[row], state.offer_price[cell]);
-            let x = state.dispatch[cell];
-            profits[cell] = price * x - srmc[agent] * x;
+        let run = state.offer_price[cells.clone()].iter().zip(&state.dispatch[cells.clone()]);
+        for ((profit, cost), (offer, x)) in profits[cells].iter_mut().zip(srmc).zip(run) {
+            *profit = paid(scenario.rules.pricing, state.price[row], *offer) * x - cost * x;
         }
     }
 }

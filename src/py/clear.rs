@@ -37,6 +37,9 @@ pub fn clear<'py>(
     threads: &Bound<'py, PyAny>,
 ) -> PyResult<Cleared<'py>> {
     let (rows, offers) = (prices.shape()[0], prices.shape()[1]);
+    if offers == 0 {
+        return Err(Error::value("prices", "must hold at least one offer").into());
+    }
     if quantities.shape() != prices.shape() {
         let reason = format!("must have the shape of prices, {:?}, got {:?}", prices.shape(), quantities.shape());
         return Err(Error::value("quantities", reason).into());
@@ -125,8 +128,7 @@ impl Job<'_> {
     /// Clears the markets whose dispatch is `dispatch`, the first of which is market `first`.
     fn run(&self, first: usize, dispatch: &mut [f64]) -> Vec<market::Outcome> {
         let mut scratch = Scratch::default();
-        let rows = if self.offers == 0 { self.demand.len() } else { dispatch.len() / self.offers };
-        let clear = |i: usize| {
+        let clear = |(i, dispatch): (usize, &mut [f64])| {
             let row = first + i;
             if self.rules.tie_break == TieBreak::Random {
                 // Row i is keyed by (seed, i): the row stands where an environment has its step and episode.
@@ -141,9 +143,9 @@ impl Job<'_> {
                 &self.quantities[cells],
                 self.demand[row],
                 &mut scratch,
-                &mut dispatch[i * self.offers..][..self.offers],
+                dispatch,
             )
         };
-        (0..rows).map(clear).collect()
+        dispatch.chunks_exact_mut(self.offers).enumerate().map(clear).collect()
     }
 }

@@ -19,6 +19,11 @@ use crate::scenario::Scenario;
 use crate::shard::SHARD;
 use crate::step::Autoreset;
 
+/// Two matrices, one entry per environment or seat and column.
+type Pair<'py, T> = (Bound<'py, PyArray2<T>>, Bound<'py, PyArray2<T>>);
+/// Steps, hours and episodes.
+type Clock<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+
 /// N independent markets stepped together.
 #[pyclass(frozen, subclass, module = "vecmarket._core")]
 pub struct Engine {
@@ -247,11 +252,7 @@ impl Engine {
     }
 
     /// Bounds of the acting agents' observations: low and high, (L, F) float32.
-    #[allow(clippy::type_complexity)]
-    fn observation_bounds<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<f32>>)> {
+    fn observation_bounds<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f32>> {
         let batch = self.lock()?;
         let (low, high) = observers::bounds(batch.scenario(), batch.seats());
         let shape = [batch.layout().acting, batch.layout().width];
@@ -259,7 +260,7 @@ impl Engine {
     }
 
     /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each.
-    fn offers<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+    fn offers<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let batch = self.lock()?;
         let gather = |cells: fn(&crate::shard::State) -> &Vec<f64>| {
             let all: Vec<f64> = batch.shards.iter().flat_map(|shard| cells(&shard.state)).copied().collect();
@@ -269,7 +270,7 @@ impl Engine {
     }
 
     /// Capacities, MW, and SRMC, $/MWh, as drawn for the episode, (N, A) each.
-    fn fleet<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+    fn fleet<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let batch = self.lock()?;
         let Layout { envs, agents, .. } = batch.layout();
         let (mut capacity, mut srmc) = (Vec::with_capacity(envs * agents), Vec::with_capacity(envs * agents));
@@ -283,11 +284,7 @@ impl Engine {
     }
 
     /// Where each environment stands: steps taken, hour of the series that the next step clears, episode; (N,) each.
-    #[allow(clippy::type_complexity)]
-    fn clock<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
+    fn clock<'py>(&self, py: Python<'py>) -> PyResult<Clock<'py>> {
         let batch = self.lock()?;
         let states = || batch.shards.iter().map(|shard| &shard.state);
         let t: Vec<i64> = states().flat_map(|s| &s.t).map(|&t| i64::from(t)).collect();
