@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
-from vecmarket import __version__, _core, scenarios
+from vecmarket import _core, scenarios
+from vecmarket.config import Scenario
+from vecmarket.engine import Engine
 
 __all__ = ["Info", "show"]
 
@@ -28,11 +29,10 @@ def show(_: Info) -> int:
     here = Table(title="this installation", show_header=False)
     here.add_column(no_wrap=True)
     here.add_column(overflow="fold")
-    here.add_row("vecmarket", __version__)
-    here.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    here.add_row("cores", str(os.cpu_count()))
     for key, value in _core.build_info().items():
         here.add_row(_words(key), _text(value))
+    here.add_row("engine threads", f"{Engine(Scenario.default(), 1).threads} unless told otherwise")
+    here.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     for library in LIBRARIES:
         here.add_row(library, _installed(library))
     console.print(here)

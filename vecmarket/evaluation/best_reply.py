@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vecmarket.evaluation.plays import Play, record
+from vecmarket.evaluation.plays import Play
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Grid:
 
     spacing: float = 1.0
     below: float = 1e-3
-    withheld: tuple[float, ...] = tuple(i / 10 for i in range(10))
+    withheld: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
         if not self.spacing > 0:
@@ -99,13 +99,13 @@ def _search(
 ) -> tuple[Play, Play]:
     actions = _actions(reference.srmc[part], rivals[part], reach[part], grid)  # (n, T, M, 2)
     n, horizon, tried, _ = actions.shape
-    env, _ = episodes.start(copies=tried, part=part)
+    batch, _ = episodes.start(copies=tried, part=part)
     first = np.arange(n) * tried
     by_profit, by_reward = [], []
     for t in range(horizon):
-        hour, _ = record(env, episodes, np.ascontiguousarray(actions[:, t].reshape(n * tried, 2)))
-        by_profit.append(hour.take(first + hour.profit.reshape(n, tried).argmax(axis=1)))
-        by_reward.append(hour.take(first + hour.reward.reshape(n, tried).argmax(axis=1)))
+        batch.step(np.ascontiguousarray(actions[:, t].reshape(n * tried, 2)))
+        by_profit.append(batch.read(first + batch.profit.reshape(n, tried).argmax(axis=1)))
+        by_reward.append(batch.read(first + batch.reward.reshape(n, tried).argmax(axis=1)))
     return Play.stack(by_profit), Play.stack(by_reward)
 
 
@@ -144,7 +144,8 @@ def _reach(episodes: Episodes) -> NDArray[np.float64]:
     if isinstance(delta, float | int):
         return np.full(len(episodes), float(delta))
     small = np.float32(0.01)
-    env, _ = episodes.start()
-    hour, _ = record(env, episodes, np.tile(np.array([0.0, small], np.float32), (len(episodes), 1)))
+    batch, _ = episodes.start()
+    batch.step(np.tile(np.array([0.0, small], np.float32), (len(episodes), 1)))
+    hour = batch.read(np.arange(len(episodes)))
     reach: NDArray[np.float64] = (hour.offer_price - hour.srmc) / np.tanh(np.float64(small))
     return reach

@@ -48,9 +48,7 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.days)
 
-    def start(
-        self, copies: int = 1, part: slice = slice(None)
-    ) -> tuple[MarketVectorEnv, NDArray[np.float32]]:
+    def start(self, copies: int = 1, part: slice = slice(None)) -> tuple[Batch, NDArray[np.float32]]:
         """Return a batch at the first hour of the episodes, each `copies` times over, and what it sees."""
         days, seeds = (
             np.repeat(self.days[part], copies),
@@ -62,7 +60,7 @@ class Episodes:
         # An episode that always starts at the first hour takes no start of its own.
         options = None if self.scenario.episode_start == "first" else {"start": days * 24}
         observations, _ = env.reset(seed=seeds.tolist(), options=options)
-        return env, observations
+        return Batch(env, self.learner), observations
 
 
 @dataclass(frozen=True)
@@ -117,10 +115,6 @@ class Play:
         """Join plays of different episodes into one."""
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
-    def take(self, rows: NDArray[np.intp]) -> Play:
-        """Keep the named rows of the first axis."""
-        return Play(*(getattr(self, f.name)[rows] for f in fields(self)))
-
 
 def play(episodes: Episodes, policy: Policy) -> Play:
     """Play a policy through the episodes, one environment each.
@@ -137,11 +131,12 @@ def play(episodes: Episodes, policy: Policy) -> Play:
     Play
         Arrays (N, T).
     """
-    env, observations = episodes.start()
+    batch, observations = episodes.start()
+    everyone = np.arange(len(episodes))
     hours = []
     for _ in range(episodes.scenario.horizon):
-        hour, observations = record(env, episodes, np.asarray(policy(observations), dtype=np.float32))
-        hours.append(hour)
+        observations = batch.step(np.asarray(policy(observations), dtype=np.float32))
+        hours.append(batch.read(everyone))
     return Play.stack(hours)
 
 
@@ -150,32 +145,49 @@ def truthful(observations: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.zeros((len(observations), 2), dtype=np.float32)
 
 
-def record(
-    env: MarketVectorEnv, episodes: Episodes, actions: NDArray[np.float32]
-) -> tuple[Play, NDArray[np.float32]]:
-    """Step once; return the hour that was played, arrays (N,), and the next observations."""
-    engine, me = env.engine, episodes.learner
-    hour = engine.clock()[1].astype(np.float64)
-    observations, rewards, _, _, _ = env.step(actions)
-    prices, quantities = engine.offers()
-    _, srmc = engine.fleet()
-    dispatch, price = engine.dispatch.copy(), engine.prices.copy()
-    # What each unit is paid: its own offer under pay-as-bid, the clearing price otherwise.
-    paid = prices if episodes.scenario.rules.pricing == "pay_as_bid" else price[:, None]
-    played = Play(
-        hour=hour,
-        demand=engine.demand.copy(),
-        unserved=engine.unserved.copy(),
-        price=price,
-        srmc=srmc[:, me].copy(),
-        offer_price=prices[:, me].copy(),
-        offer_mw=quantities[:, me].copy(),
-        dispatch=dispatch[:, me].copy(),
-        profit=engine.profits[:, me].copy(),
-        reward=rewards.astype(np.float64),
-        consumer_cost=(paid * dispatch).sum(axis=1),
-        production_cost=(srmc * dispatch).sum(axis=1),
-        all_prices=prices,
-        all_quantities=quantities,
-    )
-    return played, observations
+class Batch:
+    """A batch of markets whose last hour can be read, whole or in part.
+
+    Attributes
+    ----------
+    profit, reward
+        The learner's profit, $, and reward of the last hour, (E,) for E environments; live.
+    """
+
+    def __init__(self, env: MarketVectorEnv, learner: int) -> None:
+        self._env = env
+        self._engine = env.engine
+        self._learner = learner
+        self._pay_as_bid = env.scenario.rules.pricing == "pay_as_bid"
+        _, self._srmc = self._engine.fleet()  # drawn at the reset, (E, A)
+        self.profit: NDArray[np.float64] = self._engine.profits[:, learner]
+        self.reward: NDArray[np.float32] = np.zeros(env.num_envs, np.float32)
+
+    def step(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Play one hour; return the next observations."""
+        self._hour = self._engine.clock()[1]
+        observations, self.reward, _, _, _ = self._env.step(actions)
+        return observations
+
+    def read(self, rows: NDArray[np.intp]) -> Play:
+        """Return the last hour of the named environments, arrays (len(rows), ...)."""
+        engine, me = self._engine, self._learner
+        prices, quantities = (offers[rows] for offers in engine.offers())
+        price, dispatch, srmc = engine.prices[rows], engine.dispatch[rows], self._srmc[rows]
+        paid = prices if self._pay_as_bid else price[:, None]  # to each unit, $/MWh
+        return Play(
+            hour=self._hour[rows].astype(np.float64),
+            demand=engine.demand[rows],
+            unserved=engine.unserved[rows],
+            price=price,
+            srmc=srmc[:, me],
+            offer_price=prices[:, me],
+            offer_mw=quantities[:, me],
+            dispatch=dispatch[:, me],
+            profit=self.profit[rows],
+            reward=self.reward[rows].astype(np.float64),
+            consumer_cost=(paid * dispatch).sum(axis=1),
+            production_cost=(srmc * dispatch).sum(axis=1),
+            all_prices=prices,
+            all_quantities=quantities,
+        )

@@ -141,10 +141,11 @@ def test_orientation_on_default() -> None:
     figures = {m.key: m for m in result.metrics()}
     assert figures["return"].truthful == 0.0
     assert figures["return"].best == pytest.approx(0.134, abs=0.01)
-    # In each hour it earns 50 $/MWh on what the four others leave, less the penalty of a bid 50 over cost.
+    # A markup d earns d on the r MW that the four others leave, less 0.01 d^2: best at 50 r, and at most 50.
     left = np.clip(result.truthful.demand - 120.0, 0.0, 30.0)
     scale = 20.0 / (max(result.episodes.scenario.demand.series_mw) * 40.0 * 24.0)
-    by_hand = scale * np.maximum(0.0, 50.0 * left - 0.01 * 50.0**2)
+    markup = np.minimum(50.0, 50.0 * left)
+    by_hand = scale * (markup * left - 0.01 * markup**2)
     np.testing.assert_allclose(result.best_reward.reward, by_hand, atol=1e-5)
 
 

@@ -87,7 +87,9 @@ def test_files_are_replaced_whole_and_nothing_is_left_beside(year: Evaluation, t
 
 def test_the_picture_shows_what_was_played(year: Evaluation) -> None:
     figure = draw(year)
-    prices, demand, order = figure.axes
+    prices, demand, order = (
+        next(a for a in figure.axes if a.get_label() == name) for name in ("prices", "demand", "merit order")
+    )
     drawn = {line.get_label().partition(":")[0]: line.get_ydata() for line in prices.get_lines()}
     gain = (year.best_profit.profit - year.truthful.profit).sum(axis=1)
     day = int(gain.argmax())

@@ -1,0 +1,184 @@
+"""``vecmarket train`` and ``vecmarket evaluate`` on runs of a few iterations."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vecmarket.cli import main
+
+# Four iterations of 24 hours in 16 markets.
+TINY = [
+    *("--scenario", "default", "--learner", "G4", "--total-steps", str(4 * 16 * 24), "--num-envs", "16"),
+    *("--ppo.hidden", "8", "8", "--torch-threads", "1", "--no-progress", "--no-tensorboard"),
+]
+
+
+def settings(out: Path, name: str) -> list[str]:
+    return ["train", *TINY, "--out", str(out), "--name", name]
+
+
+def table(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("│")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run, and what it printed."""
+    out = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        [sys.executable, "-m", "vecmarket", *settings(out, "whole")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out / "whole", done.stdout
+
+
+def test_train_ends_with_the_table_and_the_files(trained: tuple[Path, str]) -> None:
+    run, text = trained
+    for word in ("truthful", "policy", "best reply", "clearing price", "profit", "dispatch", "markup"):
+        assert word in text
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "config.json",
+        "policy.safetensors",
+        "evaluation.json",
+        "evaluation.csv",
+        "evaluation.png",
+    } <= names
+    assert (run / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    metrics = json.loads((run / "evaluation.json").read_text())["metrics"]
+    assert metrics["return"]["truthful"] == 0.0
+    assert metrics["return"]["best"] == pytest.approx(0.134, abs=0.01)
+    assert metrics["return"]["policy"] <= metrics["return"]["best"]
+
+
+def test_evaluate_prints_the_same_table(
+    trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, text = trained
+    (run / "evaluation.png").unlink()
+    assert main(["evaluate", str(run)]) == 0
+    assert table(capsys.readouterr().out) == table(text)
+    assert len(table(text)) > 10
+    assert (run / "evaluation.png").is_file()
+
+
+def test_an_interrupted_run_resumes_to_the_same_policy(
+    trained: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from vecmarket.training.ppo import PPO
+
+    iterate = PPO.iterate
+
+    def stop_in_the_third(self: PPO) -> dict[str, float]:
+        if self.iteration == 2:
+            raise KeyboardInterrupt
+        return iterate(self)
+
+    run = tmp_path / "whole"
+    with monkeypatch.context() as patch:
+        patch.setattr(PPO, "iterate", stop_in_the_third)
+        assert main(settings(tmp_path, "whole")) == 130
+    hint = re.search(r"vecmarket (train --resume \S+)", capsys.readouterr().out)
+    assert hint is not None
+    whole = (trained[0] / "policy.safetensors").read_bytes()
+    assert (run / "policy.safetensors").read_bytes() != whole
+
+    assert main([*hint[1].split(), "--no-evaluate"]) == 0
+    assert (run / "policy.safetensors").read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    argv = settings(tmp_path, "long")
+    argv[argv.index("--total-steps") + 1] = "100_000_000".replace("_", "")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vecmarket", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / "long" / "metrics.csv"
+    patience = time.monotonic() + 120.0
+    while not (metrics.is_file() and metrics.read_text().count("\n") > 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert f"vecmarket train --resume {tmp_path / 'long'}" in out
+    assert (tmp_path / "long" / "checkpoint.pt").is_file()
+    assert (tmp_path / "long" / "policy.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "--num-envs", "0"], "num_envs: must be a whole number of at least 1, got 0"),
+        (["train", "--ppo.gamma", "2"], "ppo.gamma"),
+        (["train", "--scenario", "ieee"], "ieee-rts"),
+        (["train", "--learner", "U351"], "U351"),
+        (["train", "--scenario", "csv"], "fleet"),
+        (["train", "--scenario", "csv", "--fleet", "none.csv", "--demand", "none.csv"], "none.csv"),
+        (["train", "--scenario", "none.toml"], "none.toml"),
+        (["train", "--device", "abacus"], "device"),
+        (["train", "--rivals", "angry"], "rivals"),
+        (["train", "--resume", "no-such-run"], "no-such-run"),
+        (["evaluate", "no-such-run"], "no-such-run"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_folder(
+    argv: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resuming_with_another_setting_is_refused(
+    trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--resume", str(trained[0]), "--num-envs", "17"]) == 2
+    assert "num_envs" in capsys.readouterr().err
+
+
+def test_a_name_that_is_taken_is_refused(
+    trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = trained
+    assert main(settings(run.parent, run.name)) == 2
+    assert "taken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["config.json", "policy.safetensors", "scenario.toml"])
+def test_a_damaged_run_is_one_line(
+    damage: str, trained: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("config.json", "policy.safetensors", "scenario.toml"):
+        (tmp_path / name).write_bytes((trained[0] / name).read_bytes())
+    (tmp_path / damage).write_bytes(b"\x00 nothing")
+    assert main(["evaluate", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1

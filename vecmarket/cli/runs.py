@@ -1,0 +1,109 @@
+"""``vecmarket train`` and ``vecmarket evaluate``: a run from its settings to its table and picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from vecmarket.config import Scenario
+from vecmarket.evaluation import evaluate, print_table, save
+from vecmarket.plots import save_png
+from vecmarket.training import TrainConfig, as_numpy_policy, load_policy, train
+from vecmarket.training.trainer import CONFIG_FILE, POLICY_FILE, SCENARIO_FILE
+
+if TYPE_CHECKING:
+    from vecmarket.evaluation import Policy
+
+__all__ = ["Evaluate", "Train", "evaluate_run", "train_run"]
+
+PICTURE_FILE = "evaluation.png"
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one agent with PPO, then judge it beside truthful bidding and the exact best reply.
+
+    Without settings, this is the main job: a 350 MW coal unit of the IEEE Reliability Test System learns to
+    bid against 31 truthful rivals, on days drawn from the year. Every 7th week is left out, for the judging.
+
+    Attributes
+    ----------
+    resume
+        Continue this run instead, with its own settings, to the same result as if it had never stopped.
+    evaluate
+        Judge the policy at the end, print the table and write the picture.
+    config
+        Settings of the run.
+    """
+
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN_DIR")] = None
+    evaluate: bool = True
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Judge the policy of a run again, on the same fixed days, and print the same table.
+
+    Attributes
+    ----------
+    run
+        Folder of the run, which gets evaluation.json, evaluation.csv and evaluation.png.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
+
+
+def train_run(options: Train) -> int:
+    """Train, and judge the outcome; an interrupted run says how to go on."""
+    console = Console()
+    config, resume = options.config, options.resume
+    result = train(config if resume is None else _resumed(resume, config), resume=resume)
+    pace = f"{result.steps:,} steps in {result.seconds:.1f} s, {result.steps_per_second:,.0f} steps/s"
+    console.print(f"{pace}: {result.run}", highlight=False, soft_wrap=True)
+    if result.interrupted:
+        console.print(
+            f"interrupted; to go on: vecmarket train --resume {result.run}", highlight=False, soft_wrap=True
+        )
+        return INTERRUPTED
+    if options.evaluate:
+        _judge(console, result.run, result.config, result.scenario, result.policy)
+    return 0
+
+
+def evaluate_run(options: Evaluate) -> int:
+    """Read a run's settings, scenario and policy, and judge it."""
+    run = options.run
+    config = _settings(run)
+    scenario = Scenario.load(run / SCENARIO_FILE)
+    policy = as_numpy_policy(load_policy(run / POLICY_FILE))
+    _judge(Console(), run, config, scenario, policy)
+    return 0
+
+
+def _judge(console: Console, run: Path, config: TrainConfig, scenario: Scenario, policy: Policy) -> None:
+    evaluation = evaluate(scenario, config.learner, policy, rivals=config.rivals)
+    print_table(evaluation, console)
+    for path in (*save(evaluation, run), save_png(evaluation, run / PICTURE_FILE)):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _settings(run: Path) -> TrainConfig:
+    return TrainConfig.from_json((run / CONFIG_FILE).read_text(encoding="utf-8"))
+
+
+def _resumed(run: Path, given: TrainConfig) -> TrainConfig:
+    """Return the run's settings with those that were given; `train` refuses the ones that may not change."""
+    usual = TrainConfig()
+    changed = {
+        f.name: getattr(given, f.name)
+        for f in dataclasses.fields(TrainConfig)
+        if getattr(given, f.name) != getattr(usual, f.name)
+    }
+    return dataclasses.replace(_settings(run if run.is_dir() else run.parent), **changed)
