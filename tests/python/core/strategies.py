@@ -160,7 +160,7 @@ def scenarios(draw: st.DrawFn, *, max_generators: int = 8) -> vm.Scenario:
     common = draw(numbers(LOWEST_COST, HIGHEST_COST, fixed=True))
     generators = tuple(
         vm.Generator(
-            capacity_mw=draw(numbers(0, 12, fixed=fixed)),
+            capacity_mw=draw(st.sampled_from((0.0, 4.0, 8.0, 8.0)) | numbers(0, 12, fixed=fixed)),
             srmc=common if same_cost else draw(numbers(LOWEST_COST, HIGHEST_COST, fixed=fixed)),
             availability=availability(),
         )
@@ -193,14 +193,20 @@ def demand_series(
     """Return a whole-number series; with noise it stays below what the smallest fleet can serve."""
     noisy = draw(st.booleans())
     smallest = int(sum(smallest_of(g.capacity_mw) for g in generators))
-    factor = draw(st.just(1.0) if noisy else numbers(0, 3, fixed=fixed))
-    highest = smallest if noisy else smallest + 12
-    lowest = draw(st.sampled_from((-4, 0, highest // 2)))
-    series = random.integers(min(lowest, highest), highest, size=length, endpoint=True)
+    factor: vm.Number = 1.0
     noise: vm.Number = 0.0
     if noisy:
         noise = draw(st.sampled_from((0.05, 0.5, vm.Uniform(0.0, 0.4), vm.Choice((0.0, 0.1)))))
-    return vm.Demand(tuple(series.tolist()), noise=noise, factor=factor, first_hour=draw(st.integers(0, 167)))
+        highest = draw(st.sampled_from((smallest // 2, smallest)))
+    else:
+        factor = draw(st.just(1.0) | numbers(0, 3, fixed=fixed))
+        highest = smallest + draw(st.integers(-9, 9))
+    lowest = min(highest, draw(st.sampled_from((-4, 1, 1, highest // 2))))
+    # Half of the series move in steps of 4 MW, as many capacities do: supply often meets them exactly.
+    grain = draw(st.sampled_from((1, 4)))
+    series = grain * random.integers(lowest // grain, highest // grain, size=length, endpoint=True)
+    first_hour = draw(st.integers(0, 167))
+    return vm.Demand(tuple(series.tolist()), noise=noise, factor=factor, first_hour=first_hour)
 
 
 def smallest_of(number: vm.Number) -> float:

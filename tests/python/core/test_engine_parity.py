@@ -6,6 +6,8 @@ other libraries), and one unit in the last place of float32 for observations and
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +136,44 @@ def test_rivals_that_the_engine_plays() -> None:
                 close32(rewards[n], step.rewards[acting], mw * dollars + dollars**2, "rewards")
                 close(engine.profits[n], step.profits, mw * dollars, "profits")
                 close(engine.dispatch[n], step.cleared.dispatch, mw, "dispatch")
+
+
+def test_the_strategy_meets_every_corner() -> None:
+    """A parity test is worth what its examples are: each corner is met in a share of the steps."""
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=80, database=None, derandomize=True)
+    @given(scenarios(), st.integers(0, 2**32 - 1))
+    def count(scenario: vm.Scenario, seed: int) -> None:
+        market = Market(scenario, seed)
+        market.reset()
+        random = np.random.default_rng(seed)
+        for actions in random_actions(random, scenario.horizon, 1, len(scenario.generators)):
+            tally(met, market, market.step(actions[0]))
+
+    count()
+    least = {"tie": 0.02, "kink": 0.01, "shortage": 0.1, "no demand": 0.05, "nothing offered": 0.02}
+    least |= {"negative offer": 0.1, "zero quantity": 0.2, "at a bound": 0.05, "noise": 0.02}
+    shares = {corner: met[corner] / met["steps"] for corner in least}
+    assert {corner for corner in least if shares[corner] < least[corner]} == set(), shares
+
+
+def tally(met: Counter[str], market: Market, step: Step) -> None:
+    offered = step.offer_quantities > 0
+    prices, supply = step.offer_prices, step.offer_quantities.sum()
+    marginal = step.cleared.marginal
+    met["steps"] += 1
+    met["no demand"] += step.demand <= 0
+    met["nothing offered"] += not offered.any()
+    met["shortage"] += 0 <= supply < step.demand - 1e-6
+    met["zero quantity"] += bool((~offered).any())
+    met["negative offer"] += bool((prices < 0).any())
+    met["at a bound"] += bool(np.isin(prices, [market.floor, market.cap]).any())
+    met["noise"] += step.demand % 0.25 != 0
+    if marginal >= 0 and step.cleared.unserved == 0:
+        met["tie"] += int((prices[offered] == prices[marginal]).sum()) > 1
+        cheaper = step.offer_quantities[prices <= prices[marginal]].sum()
+        met["kink"] += bool(abs(cheaper - step.demand) < 1e-9)
 
 
 def test_the_oracle_has_the_cores_reward_terms_in_its_order() -> None:

@@ -59,10 +59,10 @@ class Draws:
         return philox(counter, key_of(self.seed))
 
     def uniform(self, kind: int, index: int = 0, step: int = 0) -> float:
-        """Return a number strictly between 0 and 1, from 53 bits."""
+        """Return a number strictly between 0 and 1, the middle of one of 2^52 equal parts."""
         w0, w1, _, _ = self.words(kind, index, step)
-        bits = ((w0 << 32) | w1) >> 11
-        return (bits + 0.5) * 2.0**-53
+        bits = ((w0 << 32) | w1) >> 12
+        return (bits + 0.5) * 2.0**-52
 
     def normal(self, kind: int, index: int = 0, step: int = 0) -> float:
         return float(ndtri(self.uniform(kind, index, step)))
