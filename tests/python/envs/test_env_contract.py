@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from env_parity import DEFAULT, DISABLED, DRAWN, NEXT, SAME, WINDOWS, draw_actions
+from env_parity import DEFAULT, DISABLED, DRAWN, NEXT, SAME, WINDOWS, assert_same_infos, draw_actions
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import vecmarket as vm
@@ -54,6 +54,14 @@ class TestAttributes:
         box = env.single_observation_space
         assert np.isfinite(box.low).all()
         assert np.isfinite(box.high).all()
+
+    @pytest.mark.parametrize("learner", [0, 1, 2])
+    def test_spaces_do_not_depend_on_who_plays_the_rivals(self, learner: int) -> None:
+        spaces = {
+            str(make(DRAWN, learner=learner, rivals=rivals).single_observation_space)
+            for rivals in (None, 4.0, lambda seen: np.zeros((len(seen), 2)))
+        }
+        assert len(spaces) == 1
 
     @pytest.mark.parametrize(
         ("spelling", "mode"),
@@ -121,6 +129,10 @@ class TestAttributes:
     def test_max_episode_steps_refused(self, limit: Any) -> None:
         with pytest.raises((ValueError, TypeError), match="max_episode_steps"):
             make(max_episode_steps=limit)
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_threads(self, threads: int) -> None:
+        assert make(threads=threads).engine.threads == threads
 
     def test_scenario_by_name(self) -> None:
         assert vm.MarketVectorEnv(2).scenario == vm.Scenario.default()
@@ -401,7 +413,7 @@ class TestCopies:
             for key, value in mine[4].items():
                 if isinstance(value, np.ndarray):
                     np.testing.assert_array_equal(value, other[4][key])
-                    value[:] = 1
+                    value[:] = 0
 
     def test_live_arrays(self) -> None:
         env = started(copy=False)
@@ -419,10 +431,12 @@ class TestCopies:
 class TestSnapshots:
     @pytest.mark.parametrize("mode", [NEXT, SAME])
     @pytest.mark.parametrize("learner", [1, "all"])
-    def test_goes_on_exactly(self, mode: AutoresetMode, learner: Any) -> None:
+    @pytest.mark.parametrize("steps", [DRAWN.horizon, DRAWN.horizon + 3])
+    def test_goes_on_exactly(self, mode: AutoresetMode, learner: Any, steps: int) -> None:
+        """From the end of an episode, and from the middle of one."""
         env = started(DRAWN, autoreset_mode=mode, learner=learner)
         rng = np.random.default_rng(0)
-        for _ in range(7):
+        for _ in range(steps):
             env.step(draw_actions(rng, env.num_envs))
         env.np_random.random(3)
         state, seen = env.snapshot(), env.observations
@@ -433,8 +447,11 @@ class TestSnapshots:
         assert other.np_random_seed == env.np_random_seed
         for _ in range(11):
             actions = draw_actions(rng, env.num_envs)
-            for a, b in zip(env.step(actions)[:4], other.step(actions)[:4], strict=True):
+            *arrays, infos = env.step(actions)
+            *other_arrays, other_infos = other.step(actions)
+            for a, b in zip(arrays, other_arrays, strict=True):
                 np.testing.assert_array_equal(a, b)
+            assert_same_infos(infos, other_infos)
         np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
 
     def test_other_generators(self) -> None:

@@ -144,6 +144,13 @@ def test_spec_of_plain_options_survives_json() -> None:
     assert (again.num_envs, again.learner, again.rivals) == (2, 3, 1.5)
 
 
+def test_spec_of_a_scenario_of_ones_own_does_not_survive_json() -> None:
+    """Gymnasium writes any dataclass as a plain dictionary; what comes back is refused by name."""
+    env = gym.make_vec(ENV_ID, scenario=DEFAULT)
+    with pytest.raises(TypeError, match="scenario: must be a Scenario"):
+        gym.make_vec(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+
+
 def test_no_time_limit() -> None:
     """Gymnasium writes "none" as -1, too."""
     env = gym.make_vec(ENV_ID, num_envs=2, scenario=DEFAULT, max_episode_steps=-1)

@@ -253,6 +253,8 @@ class TestAllLearn:
             np.testing.assert_array_equal(env.reset(seed=rows)[0][::3], one.reset(seed=seed)[0])
         with pytest.raises(ValueError, match="rows 3 to 5 are market 1"):
             env.reset(seed=[1, 1, 1, 2, 2, 3])
+        with pytest.raises(ValueError, match=r"seed\[5\]"):
+            env.reset(seed=[1, 1, 1, 2, 2, -2])
         with pytest.raises(ValueError, match="num_envs=6"):
             env.reset(seed=[1, 2])
 
@@ -290,3 +292,12 @@ class TestAllLearn:
                 np.testing.assert_array_equal(flags.reshape(2, 3), np.repeat(flags[::3], 3).reshape(2, 3))
             ended += int(terminated.sum())
         assert ended >= 15
+
+    def test_next_step_forgets_finished_rows_that_were_reset(self) -> None:
+        env = vm.MarketVectorEnv(2, DRAWN, learner="all")
+        env.reset(seed=0)
+        for _ in range(DRAWN.horizon):
+            terminated = env.step(np.zeros((6, 2)))[2]
+        assert terminated.all()
+        env.reset()
+        assert env.step(np.zeros((6, 2)))[4]["_profit"].all()
