@@ -1,5 +1,5 @@
-//! Observations from named features. The width of a feature, its labels, its bounds and its writing stand side by
-//! side, so that they cannot drift apart.
+//! Observations from named features. The labels of a feature (and so its width), its writing and its bounds stand
+//! side by side, so that they cannot drift apart.
 
 use std::f64::consts::TAU;
 use std::sync::LazyLock;
@@ -79,55 +79,44 @@ const FORECAST: &str = "demand_forecast";
 const MAX_FORECAST: u32 = 168;
 
 impl Feature {
-    /// The names that users write.
-    pub const NAMES: &'static [&'static str] = &[
-        "demand",
-        "capacity",
-        "cost",
-        "rival_costs",
-        "rival_capacities",
-        "hour",
-        "weekday",
-        "hour_sin_cos",
-        "weekday_sin_cos",
-        "last_price",
-        "last_dispatch",
-        "demand_forecast:<hours>",
-        "residual_demand",
-        "availability",
-        "rival_offers",
+    /// The features that take no number, by the names that users write.
+    const PLAIN: &'static [(&'static str, Self)] = &[
+        ("demand", Self::Demand),
+        ("capacity", Self::Capacity),
+        ("cost", Self::Cost),
+        ("rival_costs", Self::RivalCosts),
+        ("rival_capacities", Self::RivalCapacities),
+        ("hour", Self::Hour),
+        ("weekday", Self::Weekday),
+        ("hour_sin_cos", Self::HourSinCos),
+        ("weekday_sin_cos", Self::WeekdaySinCos),
+        ("last_price", Self::LastPrice),
+        ("last_dispatch", Self::LastDispatch),
+        ("residual_demand", Self::ResidualDemand),
+        ("availability", Self::Availability),
+        ("rival_offers", Self::RivalOffers),
     ];
+
+    /// The names that users write.
+    pub fn names() -> Vec<&'static str> {
+        Self::PLAIN.iter().map(|(name, _)| *name).chain(["demand_forecast:<hours>"]).collect()
+    }
 
     /// Finds a feature by name; the error lists the legal ones.
     pub fn parse(path: &str, name: &str) -> Result<Self> {
-        Ok(match name {
-            "demand" => Self::Demand,
-            "capacity" => Self::Capacity,
-            "cost" => Self::Cost,
-            "rival_costs" => Self::RivalCosts,
-            "rival_capacities" => Self::RivalCapacities,
-            "hour" => Self::Hour,
-            "weekday" => Self::Weekday,
-            "hour_sin_cos" => Self::HourSinCos,
-            "weekday_sin_cos" => Self::WeekdaySinCos,
-            "last_price" => Self::LastPrice,
-            "last_dispatch" => Self::LastDispatch,
-            "residual_demand" => Self::ResidualDemand,
-            "availability" => Self::Availability,
-            "rival_offers" => Self::RivalOffers,
+        if let Some((_, feature)) = Self::PLAIN.iter().find(|(plain, _)| *plain == name) {
+            return Ok(*feature);
+        }
+        let Some((FORECAST, hours)) = name.split_once(':') else {
+            return Err(unknown(path, name, &Self::names()));
+        };
+        match hours.parse() {
+            Ok(h) if (1..=MAX_FORECAST).contains(&h) => Ok(Self::DemandForecast(h)),
             _ => {
-                let Some((FORECAST, hours)) = name.split_once(':') else {
-                    return Err(unknown(path, name, Self::NAMES));
-                };
-                match hours.parse() {
-                    Ok(h) if (1..=MAX_FORECAST).contains(&h) => Self::DemandForecast(h),
-                    _ => {
-                        let reason = format!("{FORECAST}:<hours> takes 1..{MAX_FORECAST} hours, got {hours:?}");
-                        return Err(Error::value(path, reason));
-                    }
-                }
+                let reason = format!("{FORECAST}:<hours> takes 1..{MAX_FORECAST} hours, got {hours:?}");
+                Err(Error::value(path, reason))
             }
-        })
+        }
     }
 
     /// The features of a preset.
@@ -139,19 +128,7 @@ impl Feature {
         }
     }
 
-    /// Floats that it takes in a market of `agents`.
-    pub fn width(self, agents: usize) -> usize {
-        match self {
-            Self::Demand | Self::Capacity | Self::Cost | Self::Hour | Self::Weekday => 1,
-            Self::LastPrice | Self::LastDispatch | Self::ResidualDemand | Self::Availability => 1,
-            Self::HourSinCos | Self::WeekdaySinCos => 2,
-            Self::RivalCosts | Self::RivalCapacities => agents - 1,
-            Self::DemandForecast(hours) => hours as usize,
-            Self::RivalOffers => 2 * (agents - 1),
-        }
-    }
-
-    /// One label per float.
+    /// One label per float that it takes in a market of `agents`: its width.
     pub fn labels(self, agents: usize) -> Vec<String> {
         let numbered = |name: &str, n: usize| (0..n).map(|i| format!("{name}[{i}]")).collect::<Vec<_>>();
         match self {
@@ -296,8 +273,8 @@ pub fn observe(
         let market = View::new(scenario, shard, row);
         let market_rows = observations[row * acting.len() * width..].chunks_exact_mut(width);
         for (&agent, mut rest) in acting.iter().zip(market_rows) {
-            for feature in &scenario.features {
-                let (out, later) = rest.split_at_mut(feature.width(scenario.agents()));
+            for (feature, width) in &scenario.features {
+                let (out, later) = rest.split_at_mut(*width);
                 feature.write(&market, agent, out);
                 rest = later;
             }
@@ -311,8 +288,8 @@ pub fn bounds(scenario: &Scenario, seats: &Seats) -> (Vec<f32>, Vec<f32>) {
     let (mut low, mut high) = (vec![0.0; size], vec![0.0; size]);
     let mut at = 0;
     for &agent in seats.acting() {
-        for feature in &scenario.features {
-            let cells = at..at + feature.width(scenario.agents());
+        for (feature, width) in &scenario.features {
+            let cells = at..at + width;
             feature.bounds(scenario, seats, agent, &mut low[cells.clone()], &mut high[cells.clone()]);
             at = cells.end;
         }

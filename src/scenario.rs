@@ -152,8 +152,8 @@ pub struct Scenario {
     pub first_hour: u32,
     /// What observations are divided by.
     pub scales: Scales,
-    /// Features of an observation, in order.
-    pub features: Vec<Feature>,
+    /// Features of an observation with their widths, in order.
+    pub features: Vec<(Feature, usize)>,
     /// Floats in one observation, F.
     pub width: usize,
     /// Names the compiled configuration; a snapshot restores only into the same one.
@@ -216,6 +216,8 @@ impl Scenario {
                 return Err(Error::value("reward.scale", format!("must be a finite number > 0, got {x}")));
             }
         };
+        let with_width = |feature: &Feature| (*feature, feature.labels(generators).len());
+        let features: Vec<(Feature, usize)> = spec.observation.iter().map(with_width).collect();
         let terms = (0..Term::ALL.len()).filter(|&i| spec.reward.weights[i] != Number::Fixed(0.0)).collect();
 
         let mut scenario = Self {
@@ -231,8 +233,8 @@ impl Scenario {
             availability: availability(&spec.generators, hours),
             first_hour: spec.demand.first_hour as u32,
             scales,
-            width: spec.observation.iter().map(|feature| feature.width(generators)).sum(),
-            features: spec.observation.clone(),
+            width: features.iter().map(|(_, width)| width).sum(),
+            features,
             fingerprint: fingerprint(&spec)?,
             base_row,
             drawn,

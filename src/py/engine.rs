@@ -204,7 +204,7 @@ impl Engine {
     }
     #[getter]
     fn feature_names(&self) -> Vec<String> {
-        self.scenario.features.iter().flat_map(|feature| feature.labels(self.scenario.agents())).collect()
+        self.scenario.spec.observation.iter().flat_map(|feature| feature.labels(self.scenario.agents())).collect()
     }
     #[getter]
     fn acting(&self) -> PyResult<Vec<usize>> {

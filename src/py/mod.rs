@@ -49,7 +49,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     dict.set_item("observation_presets", presets)?;
-    dict.set_item("observation_features", Feature::NAMES)?;
+    dict.set_item("observation_features", Feature::names())?;
     dict.set_item("reward_terms", Term::NAMES)?;
     dict.set_item("bidding", BiddingRule::NAMES)?;
     dict.set_item("pricing", Pricing::NAMES)?;
