@@ -23,10 +23,14 @@ class Side(NamedTuple):
 
 
 class Effort(NamedTuple):
-    """How long to measure: rounds of turns, and the least time that a side's turn lasts."""
+    """How long to measure."""
 
-    rounds: int = 15
-    seconds: float = 0.03
+    rounds: int  # of turns
+    seconds: float  # that a side's turn lasts at least
+    patience: float = 10.0  # seconds that a comparison may take; beyond, fewer rounds, but FEWEST at least
+
+
+FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,18 @@ class Timings:
 def alternate(sides: Mapping[str, Side], effort: Effort) -> Timings:
     """Time the sides in turns, A B C A B C ..., and return every turn's nanoseconds per unit.
 
-    Each side runs at least once before the clock starts (numba compiles then), and in each of its turns as
-    often as it takes to fill ``effort.seconds``.
+    Each side runs twice before the clock starts (numba compiles then), and in each of its turns as often as
+    it takes to fill ``effort.seconds``.
     """
-    repeats = {name: _repeats(side, effort.seconds) for name, side in sides.items()}
+    once = {name: _warm_up(side) / 1e9 for name, side in sides.items()}
+    repeats = {name: max(1, round(effort.seconds / seconds)) for name, seconds in once.items()}
+    round_seconds = sum(repeats[name] * once[name] for name in sides)
+    rounds = max(min(FEWEST, effort.rounds), min(effort.rounds, int(effort.patience / round_seconds)))
     turns: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     gc.disable()
     try:
-        for _ in range(effort.rounds):
+        for _ in range(rounds):
             for name, side in sides.items():
                 elapsed = _elapsed(side.run, repeats[name])
                 turns[name].append(elapsed / (repeats[name] * side.units))
@@ -78,10 +85,9 @@ def episodes(
     return play
 
 
-def _repeats(side: Side, seconds: float) -> int:
+def _warm_up(side: Side) -> int:
     side.run()
-    once = _elapsed(side.run, 1)
-    return max(1, round(seconds * 1e9 / max(once, 1)))
+    return max(1, _elapsed(side.run, 1))
 
 
 def _elapsed(run: Callable[[], object], times: int) -> int:

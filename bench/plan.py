@@ -39,8 +39,8 @@ FULL = Plan(
 )
 
 QUICK = Plan(
-    effort=Effort(rounds=5, seconds=0.01),
-    generators=(5, 20, 100),
+    effort=Effort(rounds=5, seconds=0.005),
+    generators=(5, 20),
     step_generators=(5, 20, 100),
     markets=4096,
     batch_sizes=(1, 64, 1024, 8192),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,14 @@ def test_sides_take_turns() -> None:
     # Two calls each to warm up and to see how long one takes, then one call a turn.
     assert turns == list("AABBCC" + "ABC" * 3)
     assert [costs.shape for costs in timings.nanoseconds.values()] == [(3,)] * 3
+
+
+def test_slow_sides_get_fewer_turns() -> None:
+    calls: list[None] = []
+    sides = {"slow": Side(lambda: calls.append(time.sleep(0.002)), 1)}
+    timings = alternate(sides, Effort(rounds=50, seconds=0.0, patience=0.0))
+    assert len(calls) == 2 + 3
+    assert timings.nanoseconds["slow"].shape == (3,)
 
 
 def test_costs_are_medians_and_ratios_go_pair_by_pair() -> None:
