@@ -59,6 +59,24 @@ def pair(
     return ours, sync(envs, mode, scenario, limit, **options)
 
 
+FOUR = 4
+"""Markets in the tests that compare with nothing."""
+
+
+def make(scenario: vm.Scenario = DEFAULT, **options: Any) -> vm.MarketVectorEnv:
+    return vm.MarketVectorEnv(FOUR, scenario, **options)
+
+
+def started(scenario: vm.Scenario = DEFAULT, **options: Any) -> vm.MarketVectorEnv:
+    env = make(scenario, **options)
+    env.reset(seed=0)
+    return env
+
+
+def zeros(env: vm.MarketVectorEnv) -> np.ndarray:
+    return np.zeros((env.num_envs, 2), np.float32)
+
+
 def draw_actions(rng: np.random.Generator, rows: int) -> np.ndarray:
     """Actions in the box and, a few of them, outside."""
     return np.stack([rng.uniform(-0.2, 1.1, rows), rng.normal(0.0, 1.5, rows)], axis=1).astype(np.float32)
