@@ -12,6 +12,8 @@ from vecmarket.cli.info import Info, show
 
 __all__ = ["run"]
 
+DESCRIPTION = "Electricity markets for reinforcement learning, stepped in batches by a Rust engine."
+
 LIGHT: dict[str, tuple[type, Callable[[Any], int]]] = {"clear": (Clear, clear_market), "info": (Info, show)}
 """Commands that get by without torch, which takes seconds to import and need not be installed."""
 
@@ -23,13 +25,11 @@ def run(argv: list[str]) -> int:
         from vecmarket.cli.runs import Evaluate, Train, evaluate_run, train_run
 
         commands = {"train": (Train, train_run), "evaluate": (Evaluate, evaluate_run), **LIGHT}
+    if argv and argv[0] in commands:
+        kind, act = commands[argv[0]]
+        return act(tyro.cli(kind, prog=f"vecmarket {argv[0]}", args=argv[1:]))
+    # No command: all that is left to say is the help, or what the commands are.
     arguments = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in commands.items())
     any_of_them: Any = Union[arguments]  # noqa: UP007 - an X | Y cannot be made from a tuple
-    chosen: Any = tyro.cli(
-        any_of_them,
-        prog="vecmarket",
-        description="Electricity markets for reinforcement learning, stepped in batches by a Rust engine.",
-        args=argv,
-        config=(tyro.conf.OmitSubcommandPrefixes,),
-    )
-    return next(act for kind, act in commands.values() if isinstance(chosen, kind))(chosen)
+    tyro.cli(any_of_them, prog="vecmarket", description=DESCRIPTION, args=argv)
+    raise AssertionError("unreachable: tyro leaves without a command")

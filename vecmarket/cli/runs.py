@@ -100,6 +100,8 @@ def _settings(run: Path) -> TrainConfig:
 
 def _resumed(run: Path, given: TrainConfig) -> TrainConfig:
     """Return the run's settings with those that were given; `train` refuses the ones that may not change."""
+    if not run.exists():
+        raise FileNotFoundError(f"{run}: no such run")
     usual = TrainConfig()
     changed = {
         f.name: getattr(given, f.name)
