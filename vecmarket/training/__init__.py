@@ -1,0 +1,29 @@
+"""Reinforcement learning for the market: PPO, its policy, checkpoints and logs. Needs the extra ``train``."""
+
+from __future__ import annotations
+
+from vecmarket.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from vecmarket.training.config import PPOConfig, TrainConfig, market_ppo
+from vecmarket.training.gae import compute_gae
+from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, load_policy, save_policy
+from vecmarket.training.ppo import PPO
+from vecmarket.training.trainer import TrainResult, build_scenario, train
+
+__all__ = [
+    "PPO",
+    "ActorCritic",
+    "Checkpoint",
+    "NumpyPolicy",
+    "PPOConfig",
+    "TrainConfig",
+    "TrainResult",
+    "as_numpy_policy",
+    "build_scenario",
+    "compute_gae",
+    "load_checkpoint",
+    "load_policy",
+    "market_ppo",
+    "save_checkpoint",
+    "save_policy",
+    "train",
+]

@@ -53,7 +53,8 @@ class PPOConfig:
     max_gradient_norm
         Largest norm of the gradient; a longer one is scaled down.
     target_kl
-        Stop the epochs of an update once the policy has moved this far (approximate KL divergence); None never stops.
+        Stop the epochs of an update once the policy has moved this far (approximate KL divergence); None
+        never stops.
     hidden
         Widths of the hidden layers of the actor and of the critic.
     activation
@@ -110,8 +111,8 @@ class PPOConfig:
 def market_ppo() -> PPOConfig:
     """Return the settings for the market's own environments.
 
-    The discount is 0. A thermal unit's offer in one hour changes nothing in the next: demand, the rivals
-    and the clock move on as they would have, so the best offer is the one that earns most in its own hour, and
+    The discount is 0. A thermal unit's offer in one hour changes nothing in the next: demand, the rivals and
+    the clock move on as they would have, so the best offer is the one that earns most in its own hour, and
     any later reward in an advantage is noise. A scenario whose hours are linked (storage) needs another.
     """
     return PPOConfig(rollout_steps=24, gamma=0.0, gae_lambda=1.0, learning_rate=1e-3)
@@ -124,7 +125,8 @@ class TrainConfig:
     Attributes
     ----------
     scenario
-        A shipped scenario's name ("ieee-rts", "default", "competitive"), the path of a .toml file, or "csv" for tables.
+        A shipped scenario's name ("ieee-rts", "default", "competitive"), the path of a .toml file, or "csv"
+        for tables.
     fleet
         Table of the units (.csv), for the scenario "csv".
     demand
@@ -144,7 +146,8 @@ class TrainConfig:
     engine_threads
         Threads of the market engine; 0 for all cores. Never changes a result.
     torch_threads
-        Threads of torch; 0 for all cores. The last bits of a result depend on it.
+        Threads of torch; 0 for torch's own choice, the physical cores. Networks this small gain little from
+        more than one and lose a lot on a busy machine. The last bits of a result depend on it.
     device
         Where the networks live: "cpu" or "cuda".
     ppo
@@ -152,7 +155,8 @@ class TrainConfig:
     out
         Folder of all runs.
     name
-        Name of this run and of its folder in `out`; when empty, made from scenario, learner and seed.
+        Name of this run and of its folder in `out`; when empty, a free one is made from scenario, learner and
+        seed.
     checkpoint_every
         Iterations between two checkpoints.
     progress
@@ -161,10 +165,6 @@ class TrainConfig:
         Write metrics.csv, one row an iteration.
     tensorboard
         Write TensorBoard logs.
-    evaluate
-        Evaluate against truthful bidding on held-out days at the end.
-    evaluation_days
-        How many held-out days to play, spread over the series; 0 for all of them.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class TrainConfig:
     total_steps: int = 6_000_000
     num_envs: int = 1024
     engine_threads: int = 1
-    torch_threads: int = 0
+    torch_threads: int = 1
     device: str = "cpu"
     ppo: PPOConfig = field(default_factory=market_ppo)
     out: Path = Path("runs")
@@ -191,13 +191,11 @@ class TrainConfig:
     progress: bool = True
     csv: bool = True
     tensorboard: bool = True
-    evaluate: bool = True
-    evaluation_days: int = 0
 
     def __post_init__(self) -> None:
         for name in ("total_steps", "num_envs", "checkpoint_every"):
             _check_whole(name, getattr(self, name), 1)
-        for name in ("seed", "engine_threads", "torch_threads", "evaluation_days"):
+        for name in ("seed", "engine_threads", "torch_threads"):
             _check_whole(name, getattr(self, name), 0)
         if self.scenario == "csv":
             for name in ("fleet", "demand"):
@@ -206,7 +204,9 @@ class TrainConfig:
         else:
             for name in ("fleet", "demand", "renewables"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f'{name}: only the scenario "csv" takes tables, the scenario is {self.scenario!r}')
+                    raise ValueError(
+                        f'{name}: only the scenario "csv" takes tables, the scenario is {self.scenario!r}'
+                    )
         if isinstance(self.rivals, str) and self.rivals != "truthful":
             raise ValueError(f'rivals: must be "truthful" or a markup in $/MWh, got {self.rivals!r}')
         if isinstance(self.rivals, float) and not math.isfinite(self.rivals):
@@ -224,7 +224,11 @@ class TrainConfig:
         try:
             values = json.loads(text)
             ppo = _from_mapping(PPOConfig, values.pop("ppo"), "ppo.")
-            paths = {key: Path(values.pop(key)) for key in ("fleet", "demand", "renewables", "out") if values.get(key)}
+            paths = {
+                key: Path(values.pop(key))
+                for key in ("fleet", "demand", "renewables", "out")
+                if values.get(key)
+            }
             config: TrainConfig = _from_mapping(cls, {**values, **paths, "ppo": ppo}, "")
         except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"settings: not a training run's: {error}") from error

@@ -50,7 +50,7 @@ def compute_gae(
     Notes
     -----
     Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage Estimation", 2016,
-    equation 16; the treatment of truncation follows Pardo et al., "Time Limits in Reinforcement Learning", 2018.
+    equation 16; truncation as in Pardo et al., "Time Limits in Reinforcement Learning", 2018.
     """
     deltas = rewards + gamma * torch.where(terminated, 0.0, next_values) - values
     decay = torch.where(terminated | truncated, 0.0, gamma * gae_lambda)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -125,7 +126,7 @@ class ActorCritic(nn.Module):
         return log_prob, self.entropy(), self.value(observations)
 
     def log_prob(self, mean: Tensor, actions: Tensor) -> Tensor:
-        """Return the log-density (B,) of `actions` under normals around `mean`, summed over the action's parts."""
+        """Return the log-density (B,) of `actions` (B, A) under independent normals around `mean`."""
         noise = (actions - mean) * torch.exp(-self.log_std)
         return -(0.5 * noise.square() + self.log_std + _HALF_LOG_2PI).sum(-1)
 
@@ -141,8 +142,8 @@ class ActorCritic(nn.Module):
 def as_numpy_policy(model: ActorCritic) -> NumpyPolicy:
     """Return the deterministic policy (the mean action, clipped to the action space) as a NumPy function.
 
-    The function maps float32 observations (N, F) to float32 actions (N, A), C-contiguous. It reads the model's weights
-    at each call, so it follows a model that is still being trained.
+    The function maps float32 observations (N, F) to float32 actions (N, A), C-contiguous. It reads the
+    model's weights at each call, so it follows a model that is still being trained.
     """
 
     def policy(observations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,7 +184,9 @@ def load_policy(path: Path) -> ActorCritic:
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
     if metadata.get("version") != _VERSION:
-        raise ValueError(f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}")
+        raise ValueError(
+            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}"
+        )
     try:
         shape = json.loads(metadata["shape"])
         features, actions = tensors["centre"].shape, tensors["action_low"].shape
@@ -199,12 +202,14 @@ def load_policy(path: Path) -> ActorCritic:
     return model
 
 
-def _mlp(widths: Sequence[int], activation: str, head_gain: float, generator: torch.Generator) -> nn.Sequential:
+def _mlp(
+    widths: Sequence[int], activation: str, head_gain: float, generator: torch.Generator
+) -> nn.Sequential:
     layers: list[nn.Module] = []
     last = len(widths) - 2
-    for i, (rows, columns) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (rows, columns) in enumerate(itertools.pairwise(widths)):
         # skip_init: the usual constructor would draw weights from torch's global generator
-        linear = nn.utils.skip_init(nn.Linear, rows, columns)
+        linear: nn.Linear = nn.utils.skip_init(nn.Linear, rows, columns)  # type: ignore[no-untyped-call]
         nn.init.orthogonal_(linear.weight, head_gain if i == last else math.sqrt(2.0), generator=generator)
         nn.init.zeros_(linear.bias)
         layers += [linear] if i == last else [linear, ACTIVATIONS[activation]()]

@@ -36,7 +36,7 @@ from vecmarket.training.config import PPOConfig
 from vecmarket.training.gae import compute_gae
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.rollout import EpisodeMeans, RewardScale, Rollout
-from vecmarket.training.seeding import environment_seeds, stream_seed
+from vecmarket.training.seeding import stream_seed
 
 __all__ = ["PPO"]
 
@@ -99,7 +99,9 @@ class PPO:
             normalise_observations=config.normalise_observations,
             generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
         ).to(self.device)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
+        )
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
         self.shuffle = torch.Generator(self.device).manual_seed(stream_seed(seed, "minibatches"))
         self.reward_scale = RewardScale(self.num_envs, config.gamma, self.device)
@@ -111,7 +113,9 @@ class PPO:
             self.model.log_std.numel(),
             self.device,
         )
-        self.ended: NDArray[np.bool_] = np.zeros(self.num_envs, np.bool_)  # the previous step ended the episode
+        self.ended: NDArray[np.bool_] = np.zeros(
+            self.num_envs, np.bool_
+        )  # the previous step ended the episode
         self.started = False
 
     @property
@@ -127,7 +131,7 @@ class PPO:
     def iterate(self) -> dict[str, float]:
         """Play one rollout and learn from it; return the iteration's figures by name."""
         if not self.started:
-            observations, _ = self.env.reset(seed=environment_seeds(self.seed, self.num_envs))
+            observations, _ = self.env.reset(seed=stream_seed(self.seed, "environments"))
             self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
             self.started = True
         learning_rate = self.config.learning_rate
@@ -210,7 +214,9 @@ class PPO:
         old_values = roll.values[:-1].flatten()
         with torch.no_grad():
             # the density of mean + std * noise, from the noise that was drawn
-            old_log_probs = model.log_prob(torch.zeros_like(actions), roll.noise.flatten(0, 1) * model.log_std.exp())
+            old_log_probs = model.log_prob(
+                torch.zeros_like(actions), roll.noise.flatten(0, 1) * model.log_std.exp()
+            )
         advantages, returns = advantages.flatten(), returns.flatten()
 
         figures: list[Tensor] = []
@@ -235,14 +241,16 @@ class PPO:
                     errors = torch.maximum(errors, (old_values[batch] + change - returns[batch]).square())
                 value_loss = 0.5 * errors.mean()
 
-                loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+                loss = (
+                    policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+                )
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
                 self.optimiser.step()
 
                 with torch.no_grad():
-                    # unbiased, never negative and of low variance: Schulman, "Approximating KL Divergence", 2020
+                    # unbiased, and no sample of it is negative: Schulman, "Approximating KL Divergence", 2020
                     kl = (ratio - 1.0 - log_ratio).mean()
                     cut = ((ratio - 1.0).abs() > config.clip_range).float().mean()
                     epoch.append(torch.stack([policy_loss, value_loss, kl, cut]))
@@ -270,7 +278,7 @@ class PPO:
         The environment's part is there when it offers ``snapshot() -> bytes`` and ``restore(bytes)``.
         """
         snapshot = getattr(self.env.unwrapped, "snapshot", None)
-        return _copy(
+        state: State = _copy(
             {
                 "iteration": self.iteration,
                 "started": self.started,
@@ -287,6 +295,7 @@ class PPO:
                 else None,
             }
         )
+        return state
 
     def restore(self, state: State) -> None:
         """Go on from a `state` of a learner with the same settings on a like environment.
@@ -316,8 +325,8 @@ class PPO:
         if state["env"] is not None:
             self.env.unwrapped.restore(state["env"].cpu().numpy().tobytes())  # type: ignore[attr-defined]
         else:
-            seeds = environment_seeds(self.seed, self.num_envs, restart=self.iteration)
-            observations, _ = self.env.reset(seed=seeds)
+            seed = stream_seed(self.seed, "environments", restart=self.iteration)
+            observations, _ = self.env.reset(seed=seed)
             self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
             self.ended[:] = False
             self.episodes.forget_running()

@@ -96,7 +96,11 @@ class RewardScale:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`."""
         self.running = state["running"].to(self.running.device, copy=True)
-        self.count, self.mean, self.variance = int(state["count"]), float(state["mean"]), float(state["variance"])
+        self.count, self.mean, self.variance = (
+            int(state["count"]),
+            float(state["mean"]),
+            float(state["variance"]),
+        )
 
 
 class EpisodeMeans:
@@ -107,13 +111,13 @@ class EpisodeMeans:
     num_envs
         Environments, N.
     info_means
-        Keys of `infos` whose mean over the rollout is reported; each an (N,) array in every step's infos.
+        Keys of `infos` whose mean over the rollout is reported; each an (N,) array with its mask ``_key``.
     """
 
     def __init__(self, num_envs: int, info_means: Sequence[str] = ()) -> None:
         self.returns: NDArray[np.float64] = np.zeros(num_envs)  # of the running episodes
         self.lengths: NDArray[np.int64] = np.zeros(num_envs, np.int64)
-        self.info_sums = dict.fromkeys(info_means, 0.0)
+        self.info_means = tuple(info_means)
         self.clear()
 
     def clear(self) -> None:
@@ -121,8 +125,8 @@ class EpisodeMeans:
         self.ended = 0
         self.return_sum = 0.0
         self.length_sum = 0
-        self.played = 0
-        self.info_sums = dict.fromkeys(self.info_sums, 0.0)
+        self.info_sums = dict.fromkeys(self.info_means, 0.0)
+        self.info_counts = dict.fromkeys(self.info_means, 0)
 
     def forget_running(self) -> None:
         """Start every episode anew."""
@@ -130,14 +134,21 @@ class EpisodeMeans:
         self.lengths[:] = 0
 
     def add(
-        self, rewards: NDArray[Any], ended: NDArray[np.bool_], played: NDArray[np.bool_], infos: Mapping[str, Any]
+        self,
+        rewards: NDArray[Any],
+        ended: NDArray[np.bool_],
+        played: NDArray[np.bool_],
+        infos: Mapping[str, Any],
     ) -> None:
-        """Take in one step: rewards, ends of episodes and the rows that were no mere reset, (N,) each, and infos."""
+        """Take in one step: rewards, ends of episodes, rows that were more than a reset, (N,) each; infos."""
         self.returns += rewards
         self.lengths += played
-        self.played += int(np.count_nonzero(played))
-        for key in self.info_sums:
-            self.info_sums[key] += float(infos[key].sum(where=played))
+        # with SAME_STEP autoreset, the rows that ended have their infos among the final ones
+        for source in (infos, infos.get("final_info", {})):
+            for key in self.info_sums.keys() & source.keys():
+                rows = source[f"_{key}"]
+                self.info_sums[key] += float(source[key].sum(where=rows))
+                self.info_counts[key] += int(np.count_nonzero(rows))
         if ended.any():
             self.ended += int(np.count_nonzero(ended))
             self.return_sum += float(self.returns[ended].sum())
@@ -151,7 +162,7 @@ class EpisodeMeans:
             "episodes": float(self.ended),
             "episode_return": self.return_sum / self.ended if self.ended else math.nan,
             "episode_length": self.length_sum / self.ended if self.ended else math.nan,
-            **{f"mean_{key}": total / max(self.played, 1) for key, total in self.info_sums.items()},
+            **{f"mean_{key}": total / max(self.info_counts[key], 1) for key, total in self.info_sums.items()},
         }
 
     def state(self) -> dict[str, Tensor]:

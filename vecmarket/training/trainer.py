@@ -1,0 +1,250 @@
+"""One training run: the scenario, its environment, PPO, checkpoints and logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vecmarket.config import Scenario
+from vecmarket.envs import MarketVectorEnv
+from vecmarket.evaluation.days import training_days
+from vecmarket.scenarios import by_name
+from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+from vecmarket.training.config import TrainConfig
+from vecmarket.training.files import write_atomically
+from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
+from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
+from vecmarket.training.ppo import PPO
+
+__all__ = ["CONFIG_FILE", "POLICY_FILE", "SCENARIO_FILE", "TrainResult", "build_scenario", "train"]
+
+CONFIG_FILE = "config.json"
+POLICY_FILE = "policy.safetensors"
+SCENARIO_FILE = "scenario.toml"
+
+# a run may go on with another value of these: they change what it writes, never what it learns
+_FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run left.
+
+    Attributes
+    ----------
+    run
+        The run's folder: settings, scenario, checkpoint, policy, logs.
+    config, scenario
+        Its settings, and the whole scenario that the days of training were taken from.
+    model
+        The trained networks, on the CPU.
+    steps, seconds
+        Steps of the learner, and the time they took, over all sittings.
+    figures
+        The last iteration's row of metrics.csv; empty when there was none.
+    interrupted
+        Whether Ctrl-C ended the run; its checkpoint is up to date.
+    """
+
+    run: Path
+    config: TrainConfig
+    scenario: Scenario
+    model: ActorCritic
+    steps: int
+    seconds: float
+    figures: dict[str, float]
+    interrupted: bool
+
+    @property
+    def policy(self) -> NumpyPolicy:
+        """The deterministic policy: float32 observations (N, F) to actions (N, 2)."""
+        return as_numpy_policy(self.model)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps of the learner per second, play and learning together."""
+        return self.steps / self.seconds if self.seconds > 0 else 0.0
+
+
+def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> TrainResult:
+    """Train one agent of a market with PPO.
+
+    The folder ``config.out / config.name`` receives config.json, scenario.toml, checkpoint.pt,
+    policy.safetensors and the logs. Days that evaluation plays are left out. Ctrl-C writes a checkpoint of
+    the last whole iteration and returns; a run resumed from it ends with the same weights, bit for bit, as
+    one that was never interrupted.
+
+    Parameters
+    ----------
+    config
+        Settings of the run; the defaults when both arguments are left out. With `resume`, None takes the
+        run's own.
+    resume
+        Folder of a run, or its checkpoint, to go on with.
+
+    Raises
+    ------
+    FileNotFoundError
+        When `resume` or a table of the scenario is not there.
+    ValueError
+        When a setting cannot be used, the run's folder is taken, or `config` differs from the run to resume.
+    """
+    checkpoint: Checkpoint | None = None
+    if resume is None:
+        config = config or TrainConfig()
+        scenario = build_scenario(config)
+        run = None
+    else:
+        path = checkpoint_path(resume)
+        checkpoint = load_checkpoint(path)
+        config = _resumed_config(checkpoint.config, config)
+        run = path.parent
+        scenario = Scenario.load(run / SCENARIO_FILE)
+
+    with _torch_threads(config.torch_threads):
+        learner = _make_learner(config, scenario)
+        if checkpoint is not None:
+            learner.restore(checkpoint.learner)
+        if run is None:
+            run = _make_folder(config)
+            write_atomically(run / CONFIG_FILE, config.to_json().encode())
+            scenario.save(run / SCENARIO_FILE)
+        return _run(learner, config, scenario, run, 0.0 if checkpoint is None else checkpoint.seconds)
+
+
+def build_scenario(config: TrainConfig) -> Scenario:
+    """Return the scenario that the settings name: a shipped one, a TOML file, or tables."""
+    if config.scenario == "csv":
+        assert config.fleet is not None
+        assert config.demand is not None
+        return Scenario.from_csv(config.fleet, config.demand, renewables=config.renewables)
+    if config.scenario.endswith(".toml"):
+        return Scenario.load(config.scenario)
+    return by_name(config.scenario)
+
+
+def _run(learner: PPO, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
+    """Iterate to the end, or to Ctrl-C; `before` is the time of earlier sittings, in seconds."""
+    start = time.perf_counter()
+    row: dict[str, float] = {}
+    latest = Checkpoint(config, learner.state(), before)
+    interrupted = False
+
+    def save(checkpoint: Checkpoint) -> None:
+        log.sync()
+        save_checkpoint(checkpoint_path(run), checkpoint)
+
+    with RunLog(_logs(learner, config, run)) as log:
+        try:
+            save(latest)
+            while not learner.finished:
+                began = time.perf_counter()
+                figures = learner.iterate()
+                now = time.perf_counter()
+                row = {
+                    "iteration": learner.iteration,
+                    "steps": learner.steps,
+                    "seconds": before + now - start,
+                    "steps_per_second": learner.steps_per_iteration / (now - began),
+                    **figures,
+                }
+                log.write(row)
+                # A copy after every iteration: Ctrl-C may come in the middle of the next one.
+                latest = Checkpoint(config, learner.state(), row["seconds"])
+                if learner.iteration % config.checkpoint_every == 0 or learner.finished:
+                    save(latest)
+        except KeyboardInterrupt:
+            interrupted = True
+            save(latest)
+            learner.model.load_state_dict(latest.learner["model"])
+        save_policy(learner.model, run / POLICY_FILE)
+    return TrainResult(
+        run=run,
+        config=config,
+        scenario=scenario,
+        model=learner.model.cpu(),
+        steps=int(latest.learner["iteration"]) * learner.steps_per_iteration,
+        seconds=latest.seconds,
+        figures=row,
+        interrupted=interrupted,
+    )
+
+
+def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
+    days = training_days(scenario)
+    env = MarketVectorEnv(
+        config.num_envs,
+        scenario if days is None else scenario.replace(days=days),
+        learner=scenario.agent_index(config.learner),
+        rivals=config.rivals,
+        autoreset_mode="same_step",
+        copy=False,
+        threads=config.engine_threads,
+    )
+    return PPO(
+        env,
+        config.ppo,
+        total_steps=config.total_steps,
+        seed=config.seed,
+        device=config.device,
+        info_means=("profit", "price"),
+    )
+
+
+def _logs(learner: PPO, config: TrainConfig, run: Path) -> list[Log]:
+    logs: list[Log] = []
+    if config.csv:
+        logs.append(CsvLog(run / METRICS_FILE, learner.iteration))
+    if config.tensorboard:
+        logs.append(TensorBoardLog(run / "tensorboard", learner.steps))
+    if config.progress:
+        logs.append(ProgressLog(learner.total_iterations * learner.steps_per_iteration, learner.steps))
+    return logs
+
+
+def _make_folder(config: TrainConfig) -> Path:
+    """Make the run's folder: the named one, which must be free, or the first free one of that kind."""
+    if config.name:
+        run = config.out / config.name
+        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+            raise ValueError(f"name: {run} is taken; choose another name, or resume that run")
+        run.mkdir(parents=True, exist_ok=True)
+        return run
+    config.out.mkdir(parents=True, exist_ok=True)
+    base = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
+    for name in itertools.chain([base], (f"{base}-{i}" for i in itertools.count(2))):
+        try:
+            (config.out / name).mkdir()
+        except FileExistsError:
+            continue
+        return config.out / name
+    raise AssertionError("unreachable")
+
+
+def _resumed_config(own: TrainConfig, given: TrainConfig | None) -> TrainConfig:
+    """Return the settings to go on with; given ones must agree with the run's own where it matters."""
+    if given is None:
+        return own
+    for field in dataclasses.fields(TrainConfig):
+        mine, other = getattr(own, field.name), getattr(given, field.name)
+        if field.name not in _FREE_SETTINGS and mine != other:
+            raise ValueError(f"{field.name}: the run to resume has {mine!r}, not {other!r}")
+    return given
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads, 0 for its own choice, and put its number back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
