@@ -1,10 +1,13 @@
 """Types of the compiled core. `N` environments, `A` agents, `L` acting agents, `F` features, `k` steps."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+__all__ = ["Engine", "__version__", "build_info", "check_scenario", "clear", "names"]
 
 __version__: str
 
@@ -26,6 +29,7 @@ def clear(
     NDArray[np.int64],  # marginal (N,)
 ]: ...
 
+@disjoint_base
 class Engine:
     """N independent markets stepped together."""
 
@@ -48,7 +52,9 @@ class Engine:
     def step(
         self, actions: NDArray[np.float32], autoreset: str | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]: ...
-    def advance(self, actions: NDArray[np.float32], autoreset: str | None = "same_step") -> dict[str, NDArray[Any]]: ...
+    def advance(
+        self, actions: NDArray[np.float32], autoreset: str | None = "same_step"
+    ) -> dict[str, NDArray[Any]]: ...
     def snapshot(self) -> bytes: ...
     def restore(self, state: bytes) -> None: ...
     def set_seats(self, seats: Sequence[str | float] | None) -> None: ...
@@ -91,4 +97,5 @@ class Engine:
     def observation_bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...  # low, high (L, F)
     def offers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # prices, quantities (N, A)
     def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)
-    def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...  # t, series hour, episode (N,)
+    # t, series hour, episode, (N,) each
+    def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...

@@ -78,7 +78,7 @@ class Generator:
     name
         Name of the agent; a scenario names the nameless ``G0``, ``G1``, ... by their place.
     availability
-        Share of the capacity that can be offered, in [0, 1]: one number, or one per hour of the demand series.
+        Share of the capacity that can be offered, in [0, 1]: a number, or one per hour of the demand series.
     """
 
     capacity_mw: Number
@@ -146,8 +146,8 @@ class MarketRules:
 class Bidding:
     """How an action becomes an offer.
 
-    ``"withhold_and_markup"``: the action (a0, a1) offers ``(1 - clip(a0, 0, 1)) * capacity * availability`` at
-    ``srmc + tanh(a1) * max_bid_delta``.
+    ``"withhold_and_markup"``: the action (a0, a1) offers ``(1 - clip(a0, 0, 1)) * capacity * availability``
+    at ``srmc + tanh(a1) * max_bid_delta``.
     """
 
     rule: str = "withhold_and_markup"
@@ -194,7 +194,7 @@ class Scenario:
     rules, bidding, reward
         The market's rules, the bidding rule and the reward.
     observation
-        Name of a preset (``"basic"``, ``"simple"``, ``"simple_v2"``, ``"simple_v3"``) or a tuple of feature names.
+        Name of a preset such as ``"simple_v3"``, or a tuple of feature names; ``vecmarket info`` lists them.
     episode_end
         ``"terminate"`` (a true finite horizon) or ``"truncate"`` (a window cut from a longer series).
     episode_start
@@ -255,28 +255,28 @@ class Scenario:
 
     @classmethod
     def default(cls, n_generators: int = 5, horizon: int = 24) -> Scenario:
-        """G equal generators with costs from 20 to 40 $/MWh under a sine of demand; see ``scenarios/builtin.py``."""
+        """Return G equal generators, costs from 20 to 40 $/MWh, under a sine of demand."""
         from vecmarket.scenarios.builtin import default
 
         return default(n_generators, horizon)
 
     @classmethod
     def competitive(cls, n_generators: int = 8, horizon: int = 24) -> Scenario:
-        """A fleet of cost pairs in which no firm is pivotal; see ``scenarios/builtin.py``."""
+        """Return a fleet of cost pairs in which no firm is pivotal."""
         from vecmarket.scenarios.builtin import competitive
 
         return competitive(n_generators, horizon)
 
     @classmethod
     def ieee_rts(cls, **options: Any) -> Scenario:
-        """The IEEE Reliability Test System 1979; options as for ``scenarios.ieee_rts.ieee_rts``."""
+        """Return the IEEE Reliability Test System 1979; options as for ``scenarios.ieee_rts.ieee_rts``."""
         from vecmarket.scenarios.ieee_rts import ieee_rts
 
         return ieee_rts(**options)
 
     @classmethod
     def from_csv(cls, fleet: str | PathLike[str], demand: str | PathLike[str], **options: Any) -> Scenario:
-        """Any fleet from tables; columns and options as for ``scenarios.tables.from_csv``."""
+        """Read any fleet from tables; columns and options as for ``scenarios.tables.from_csv``."""
         from vecmarket.scenarios.tables import from_csv
 
         return from_csv(fleet, demand, **options)
@@ -296,7 +296,7 @@ class Scenario:
 
 
 def _floats(values: Any) -> Any:
-    """Return a 1-d series as plain floats; anything else as it is, for the compiler to refuse with its place."""
+    """Return a 1-d series as plain floats; anything else as it is, for the compiler to refuse."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

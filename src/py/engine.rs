@@ -38,7 +38,10 @@ pub struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (scenario, num_envs, *, seed=None, threads=None, seats=None, max_episode_steps=None))]
+    #[pyo3(
+        signature = (scenario, num_envs, *, seed=None, threads=None, seats=None, max_episode_steps=None),
+        text_signature = "(scenario, num_envs, *, seed=0, threads=0, seats=None, max_episode_steps=None)"
+    )]
     fn new(
         py: Python<'_>,
         scenario: &Bound<'_, PyAny>,
@@ -108,7 +111,7 @@ impl Engine {
     }
 
     /// k steps; `actions` is (k, N, L, 2) float32, C-contiguous. Returns live buffers by name, each with a leading k.
-    #[pyo3(signature = (actions, autoreset=Some("same_step")))]
+    #[pyo3(signature = (actions, autoreset=Some("same_step")), text_signature = "($self, actions, autoreset='same_step')")]
     fn advance<'py>(
         &self,
         py: Python<'py>,
