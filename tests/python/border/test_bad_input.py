@@ -168,6 +168,12 @@ def test_a_series_of_another_shape_is_refused_and_named(path: str, value: Any) -
         with_field(path, value)
 
 
+@pytest.mark.parametrize("feature", ["rival_costs", "rival_capacities", "rival_offers"])
+def test_an_observation_that_shows_nothing_is_refused(feature: str) -> None:
+    with pytest.raises(ValueError, match="observation"):
+        small(generators=(vm.Generator(50.0, 10.0),), observation=(feature,))
+
+
 def test_demand_above_what_the_noise_bounds_allow() -> None:
     peak_above_capacity = vm.Demand((40.0, 120.0, 80.0), noise=0.05)
     with pytest.raises(ValueError, match=r"demand\.series_mw.*100.*120"):
@@ -202,6 +208,7 @@ def test_the_legal_names_are_those_that_the_core_tells() -> None:
 # Scenarios: types
 
 WRONG: tuple[Any, ...] = (object(), b"bytes", 1j, {"a": 1}, [object()], len)
+NO_NUMBER: Any = "zero"
 ANY_TEXT = ("generators[1].name", "name")
 FIELDS = (
     *NUMBERS,
@@ -259,7 +266,7 @@ def test_text_is_refused_where_something_else_is_needed(path: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [vm.Uniform("0", 1.0), vm.Normal(0.0, None, 0.0, 1.0), vm.Choice(("a",)), vm.Choice((None,))],
+    [vm.Uniform(NO_NUMBER, 1.0), vm.Normal(0.0, NO_NUMBER, 0.0, 1.0), vm.Choice((NO_NUMBER,))],
     ids=repr,
 )
 def test_a_wrong_type_in_a_distribution_is_refused(value: Any) -> None:

@@ -229,9 +229,10 @@ class Border:
             function(*arguments, **options)
         except (ValueError, TypeError) as refusal:
             refused = str(refusal)
-        except BaseException as error:
-            error.add_note(f"by {function} {arguments!r} {options!r}")
+        except KeyboardInterrupt:
             raise
+        except BaseException as error:  # a panic is no Exception
+            raise AssertionError(f"{error!r} from {function} {arguments!r} {options!r}") from error
         else:
             if self.held() != self.state:
                 self.renew()
@@ -265,7 +266,7 @@ def change_a_field(border: Border) -> None:
     part = junk.random.choice(("generators", "demand", "rules", "bidding", "reward", None))
 
     def build() -> None:
-        held = SCENARIO if part is None else getattr(SCENARIO, part)
+        held: Any = SCENARIO if part is None else getattr(SCENARIO, part)
         target = held[1] if part == "generators" else held
         field = junk.random.choice(dataclasses.fields(target)).name
         changed = dataclasses.replace(target, **{field: junk.any()})

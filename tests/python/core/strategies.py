@@ -6,6 +6,7 @@ demands are a sum of the cheapest offers, so that supply meets demand exactly at
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,33 @@ class Offers:
     quantities: Floats
     demand: Floats
     rules: vm.MarketRules
+
+    def under(self, **changes: Any) -> Offers:
+        """Return the same offers under rules with some fields changed."""
+        return dataclasses.replace(self, rules=dataclasses.replace(self.rules, **changes))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What N markets came to, as arrays."""
+
+    price: Floats  # (N,)
+    dispatch: Floats  # (N, G)
+    unserved: Floats  # (N,)
+    curtailed: Floats  # (N,)
+    marginal: NDArray[np.int64]  # (N,)
+
+
+def clear_rows(market: Offers, seed: int = 0) -> Rows:
+    """Clear every market of a batch with `vm.clear`."""
+    result = vm.clear(market.prices, market.quantities, market.demand, rules=market.rules, seed=seed)
+    return Rows(
+        price=np.asarray(result.price),
+        dispatch=result.dispatch,
+        unserved=np.asarray(result.unserved),
+        curtailed=np.asarray(result.curtailed),
+        marginal=np.asarray(result.marginal),
+    )
 
 
 @st.composite
@@ -66,7 +94,8 @@ def offers(draw: st.DrawFn, *, max_generators: int = 200, max_markets: int = 4) 
     count = draw(st.integers(1, max_markets))
     levels = draw(st.integers(1, int(HIGHEST - LOWEST)))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    prices = random.integers(LOWEST, LOWEST + levels, size=(count, size), endpoint=True).astype(np.float64)
+    highest = int(LOWEST) + levels
+    prices = random.integers(int(LOWEST), highest, size=(count, size), endpoint=True).astype(np.float64)
     quantities = random.integers(0, draw(st.integers(0, 9)), size=(count, size), endpoint=True).astype(
         np.float64
     )
@@ -135,17 +164,19 @@ def numbers(draw: st.DrawFn, low: int, high: int, *, fixed: bool = False) -> vm.
 
 
 @st.composite
-def observations(draw: st.DrawFn) -> str | tuple[str, ...]:
+def observations(draw: st.DrawFn, count: int) -> str | tuple[str, ...]:
     if draw(st.booleans()):
         return draw(st.sampled_from(PRESETS))
-    return tuple(draw(st.lists(st.sampled_from(FEATURES), min_size=1, max_size=6, unique=True)))
+    features = draw(st.lists(st.sampled_from(FEATURES), min_size=1, max_size=6, unique=True))
+    # A single generator has no rivals to see.
+    return (*features, "hour") if count == 1 and "hour" not in features else tuple(features)
 
 
 @st.composite
 def scenarios(draw: st.DrawFn, *, max_generators: int = 8) -> vm.Scenario:
     """Return any legal scenario: distributions, noise, windows of a longer series, availability, rules."""
     count = draw(st.integers(1, max_generators))
-    horizon = draw(st.integers(1, 30))
+    horizon = draw(st.integers(1, 12))
     length = horizon + draw(st.sampled_from((0, 0, 1, 24, 60)))
     fixed = draw(st.booleans())
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -173,7 +204,7 @@ def scenarios(draw: st.DrawFn, *, max_generators: int = 8) -> vm.Scenario:
         rules=draw(scenario_rules(fixed)),
         bidding=vm.Bidding(max_bid_delta=draw(numbers(1, 60, fixed=fixed))),
         reward=draw(rewards(fixed)),
-        observation=draw(observations()),
+        observation=draw(observations(count)),
         episode_end=draw(st.sampled_from(("terminate", "truncate"))),
         **draw(starts(length, horizon)),
     )
@@ -196,7 +227,8 @@ def demand_series(
     factor: vm.Number = 1.0
     noise: vm.Number = 0.0
     if noisy:
-        noise = draw(st.sampled_from((0.05, 0.5, vm.Uniform(0.0, 0.4), vm.Choice((0.0, 0.1)))))
+        noises: tuple[vm.Number, ...] = (0.05, 0.5, vm.Uniform(0.0, 0.4), vm.Choice((0.0, 0.1)))
+        noise = draw(st.sampled_from(noises))
         highest = draw(st.sampled_from((smallest // 2, smallest)))
     else:
         factor = draw(st.just(1.0) | numbers(0, 3, fixed=fixed))
@@ -220,8 +252,8 @@ def smallest_of(number: vm.Number) -> float:
 @st.composite
 def scenario_rules(draw: st.DrawFn, fixed: bool) -> vm.MarketRules:
     scarcity = draw(st.sampled_from(SCARCITIES))
-    floors = st.none() | numbers(-20, 0, fixed=fixed)
-    caps = numbers(1, 40, fixed=fixed)
+    floors = st.none() | numbers(-20, 5, fixed=fixed)
+    caps = numbers(5, 40, fixed=fixed)
     return vm.MarketRules(
         pricing=draw(st.sampled_from(PRICINGS)),
         kink=draw(st_kink),
@@ -234,10 +266,11 @@ def scenario_rules(draw: st.DrawFn, fixed: bool) -> vm.MarketRules:
 
 @st.composite
 def rewards(draw: st.DrawFn, fixed: bool) -> vm.Reward:
+    scales: tuple[float | str, ...] = ("seed", 1.0, 0.5)
     return vm.Reward(
         bid_penalty=draw(st.sampled_from((0.01, 0.0)) | numbers(0, 2, fixed=fixed)),
         unserved_penalty=draw(st.sampled_from((1.0, 0.0)) | numbers(0, 2, fixed=fixed)),
-        scale=draw(st.sampled_from(("seed", 1.0, 0.5))),
+        scale=draw(st.sampled_from(scales)),
     )
 
 

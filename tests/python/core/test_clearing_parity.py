@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vecmarket as vm
-from core.strategies import Offers, offers, st_seed
+from core.strategies import Offers, Rows, clear_rows, offers, st_seed
 from oracle import Cleared, clear
 from oracle.rng import ties_of_row
 
@@ -38,7 +38,7 @@ def plain(number: vm.Number | None) -> float | None:
     return number
 
 
-def compare(result: vm.Clearing, expected: list[Cleared]) -> None:
+def compare(result: Rows, expected: list[Cleared]) -> None:
     np.testing.assert_array_equal(result.price, [c.price for c in expected])
     np.testing.assert_array_equal(result.marginal, [c.marginal for c in expected])
     np.testing.assert_array_equal(result.curtailed, [c.curtailed for c in expected])
@@ -49,8 +49,7 @@ def compare(result: vm.Clearing, expected: list[Cleared]) -> None:
 @settings(max_examples=600)
 @given(offers(), st_seed)
 def test_a_batch_clears_as_the_oracle_does(market: Offers, seed: int) -> None:
-    result = vm.clear(market.prices, market.quantities, market.demand, rules=market.rules, seed=seed)
-    compare(result, [oracle_row(market, n, seed) for n in range(len(market.demand))])
+    compare(clear_rows(market, seed), [oracle_row(market, n, seed) for n in range(len(market.demand))])
 
 
 @settings(max_examples=200)
@@ -61,14 +60,13 @@ def test_numbers_of_any_size_clear_as_the_oracle_does(size: int, seed: int, tie_
     quantities = np.where(random.random((3, size)) < 0.2, 0.0, random.exponential(100, size=(3, size)))
     demand = quantities.sum(axis=1) * random.uniform(0, 1.2, size=3)
     market = Offers(prices, quantities, demand, vm.MarketRules(tie_break=tie_break))
-    result = vm.clear(prices, quantities, demand, rules=market.rules, seed=seed)
-    compare(result, [oracle_row(market, n, seed) for n in range(3)])
+    compare(clear_rows(market, seed), [oracle_row(market, n, seed) for n in range(3)])
 
 
 @settings(max_examples=50)
 @given(offers(max_markets=1), st_seed)
 def test_one_market_is_a_batch_of_one_without_its_axis(market: Offers, seed: int) -> None:
-    batch = vm.clear(market.prices, market.quantities, market.demand, rules=market.rules, seed=seed)
+    batch = clear_rows(market, seed)
     one = vm.clear(
         market.prices[0], market.quantities[0], float(market.demand[0]), rules=market.rules, seed=seed
     )
@@ -94,8 +92,7 @@ def test_thousands_of_rows_clear_as_the_oracle_does(tie_break: str) -> None:
     quantities = random.integers(0, 3, size=(count, 5)).astype(np.float64)
     demand = random.integers(-1, 10, size=count).astype(np.float64)
     market = Offers(prices, quantities, demand, vm.MarketRules(tie_break=tie_break))
-    result = vm.clear(prices, quantities, demand, rules=market.rules, seed=2**40 + 3)
-    compare(result, [oracle_row(market, n, 2**40 + 3) for n in range(count)])
+    compare(clear_rows(market, 2**40 + 3), [oracle_row(market, n, 2**40 + 3) for n in range(count)])
 
 
 def test_the_strategy_meets_every_corner() -> None:

@@ -9,25 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecmarket as vm
-from core.strategies import HIGHEST, LOWEST, Offers, offers, st_seed
+from core.strategies import HIGHEST, LOWEST, Offers, clear_rows, offers, st_seed
 
 SUM = 1e-9  # relative: dispatch adds up to demand up to rounding
 
 
-def cleared(market: Offers, seed: int = 0) -> vm.Clearing:
-    return vm.clear(market.prices, market.quantities, market.demand, rules=market.rules, seed=seed)
-
-
 @given(offers(), st_seed)
 def test_dispatch_lies_between_zero_and_the_offer(market: Offers, seed: int) -> None:
-    dispatch = cleared(market, seed).dispatch
+    dispatch = clear_rows(market, seed).dispatch
     assert (dispatch >= 0).all()
     assert (dispatch <= market.quantities * (1 + 1e-15)).all()
 
 
 @given(offers(), st_seed)
 def test_dispatch_adds_up_to_demand_or_to_all_that_is_offered(market: Offers, seed: int) -> None:
-    result = cleared(market, seed)
+    result = clear_rows(market, seed)
     wanted = np.minimum(np.maximum(market.demand, 0), market.quantities.sum(axis=1))
     np.testing.assert_allclose(result.dispatch.sum(axis=1), wanted, rtol=SUM, atol=SUM)
     balance = result.dispatch.sum(axis=1) + result.unserved - result.curtailed
@@ -38,15 +34,14 @@ def test_dispatch_adds_up_to_demand_or_to_all_that_is_offered(market: Offers, se
 
 @given(offers(), st_seed)
 def test_a_uniform_price_is_no_lower_than_any_dispatched_offer(market: Offers, seed: int) -> None:
-    market = dataclasses.replace(market, rules=dataclasses.replace(market.rules, pricing="uniform"))
-    result = cleared(market, seed)
+    result = clear_rows(market.under(pricing="uniform"), seed)
     runs = result.dispatch > 0
     assert (np.where(runs, market.prices, -np.inf) <= result.price[:, None]).all()
 
 
 @given(offers(), st_seed)
 def test_offers_below_the_margin_run_fully_and_offers_above_do_not_run(market: Offers, seed: int) -> None:
-    result = cleared(market, seed)
+    result = clear_rows(market, seed)
     for n in range(len(market.demand)):
         m = result.marginal[n]
         if m < 0:
@@ -68,30 +63,26 @@ def test_price_never_falls_as_demand_grows(market: Offers, seed: int, random_see
     demand = demand[demand > 0]
     prices = np.repeat(market.prices, len(demand), axis=0)
     quantities = np.repeat(market.quantities, len(demand), axis=0)
-    result = vm.clear(prices, quantities, demand, rules=market.rules, seed=seed)
+    price = clear_rows(Offers(prices, quantities, demand, market.rules), seed).price
     if market.quantities.any():
-        assert (np.diff(result.price) >= 0).all()
+        assert (np.diff(price) >= 0).all()
 
 
 @given(offers(), st.integers(0, 2**32 - 1))
 def test_under_pro_rata_the_order_of_the_units_does_not_matter(market: Offers, random_seed: int) -> None:
-    rules = dataclasses.replace(market.rules, tie_break="pro_rata")
-    market = dataclasses.replace(market, rules=rules)
+    market = market.under(tie_break="pro_rata")
     order = np.random.default_rng(random_seed).permutation(market.prices.shape[1])
     shuffled = dataclasses.replace(
         market, prices=market.prices[:, order].copy(), quantities=market.quantities[:, order].copy()
     )
-    result, other = cleared(market), cleared(shuffled)
+    result, other = clear_rows(market), clear_rows(shuffled)
     np.testing.assert_array_equal(result.price, other.price)
     np.testing.assert_allclose(result.dispatch[:, order], other.dispatch, rtol=1e-12, atol=1e-12)
 
 
 @given(offers(), st_seed)
 def test_the_tie_rule_decides_who_runs_and_nothing_else(market: Offers, seed: int) -> None:
-    results = [
-        cleared(dataclasses.replace(market, rules=dataclasses.replace(market.rules, tie_break=rule)), seed)
-        for rule in ("pro_rata", "index", "random")
-    ]
+    results = [clear_rows(market.under(tie_break=rule), seed) for rule in ("pro_rata", "index", "random")]
     for other in results[1:]:
         np.testing.assert_array_equal(results[0].price, other.price)
         np.testing.assert_array_equal(results[0].curtailed, other.curtailed)
@@ -102,10 +93,7 @@ def test_the_tie_rule_decides_who_runs_and_nothing_else(market: Offers, seed: in
 
 @given(offers(), st_seed)
 def test_pay_as_bid_changes_the_price_alone(market: Offers, seed: int) -> None:
-    uniform, own = (
-        cleared(dataclasses.replace(market, rules=dataclasses.replace(market.rules, pricing=pricing)), seed)
-        for pricing in ("uniform", "pay_as_bid")
-    )
+    uniform, own = (clear_rows(market.under(pricing=p), seed) for p in ("uniform", "pay_as_bid"))
     assert uniform.dispatch.tobytes() == own.dispatch.tobytes()
     np.testing.assert_array_equal(uniform.marginal, own.marginal)
     for n, m in enumerate(own.marginal):
@@ -115,8 +103,7 @@ def test_pay_as_bid_changes_the_price_alone(market: Offers, seed: int) -> None:
 
 @given(offers(), st_seed)
 def test_prices_stay_within_floor_and_cap(market: Offers, seed: int) -> None:
-    rules = dataclasses.replace(market.rules, price_floor=LOWEST, price_cap=HIGHEST)
-    price = cleared(dataclasses.replace(market, rules=rules), seed).price
+    price = clear_rows(market.under(price_floor=LOWEST, price_cap=HIGHEST), seed).price
     assert ((price >= LOWEST) & (price <= HIGHEST)).all()
 
 
@@ -130,7 +117,7 @@ def test_zero_quantity_offers_change_nothing(market: Offers, seed: int, count: i
             prices=np.hstack([market.prices, np.full((rows, count), price)]),
             quantities=np.hstack([market.quantities, np.zeros((rows, count))]),
         )
-        result, other = cleared(market, seed), cleared(more, seed)
+        result, other = clear_rows(market, seed), clear_rows(more, seed)
         np.testing.assert_array_equal(result.price, other.price)
         np.testing.assert_array_equal(result.dispatch, other.dispatch[:, :-count])
         np.testing.assert_array_equal(result.marginal, other.marginal)

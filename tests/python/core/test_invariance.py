@@ -121,6 +121,7 @@ def test_advance_and_as_many_steps(autoreset: str, threads: int) -> None:
                 assert array[k].tobytes() == np.ascontiguousarray(expected).tobytes(), (name, k)
         assert {"observations", "rewards", "terminated", "truncated", "final_observations"} <= set(result)
         assert stepped.snapshot() == advanced.snapshot()
+        assert stepped.final_observations.tobytes() == advanced.final_observations.tobytes()
 
 
 def test_a_last_observation_is_what_the_episode_would_have_seen() -> None:

@@ -105,6 +105,8 @@ class Market:
             "unserved_penalty": scenario.reward.unserved_penalty,
             **scenario.reward.terms,
         }
+        self.base = [d * self.factor for d in self.series]
+        self.lowest, self.highest = min(self.base), max(self.base)
         self.weights = {name: number(weights[name], knob + 5 + k) for k, name in enumerate(REWARD_TERMS)}
 
     def draw_start(self) -> int:
@@ -209,13 +211,11 @@ class Market:
         return given[self.hour()] if isinstance(given, tuple) else float(given)
 
     def base_demand(self, ahead: int = 0) -> float:
-        return self.series[self.hour(ahead)] * self.factor
+        return self.base[self.hour(ahead)]
 
     def demand(self) -> float:
-        lowest = min(d * self.factor for d in self.series)
-        highest = max(d * self.factor for d in self.series)
-        down = 0.5 * max(0.0, lowest)
-        up = 0.5 * max(0.0, sum(self.capacities) - highest)
+        down = 0.5 * max(0.0, self.lowest)
+        up = 0.5 * max(0.0, sum(self.capacities) - self.highest)
         drawn = self.draws.normal(rng.DEMAND_NOISE, step=self.hour() - self.start)
         noise = drawn * self.noise * self.demand_scale
         return self.base_demand() + min(max(noise, -down), up)
