@@ -53,7 +53,7 @@ def compute_gae(
     equation 16; truncation as in Pardo et al., "Time Limits in Reinforcement Learning", 2018.
     """
     deltas = rewards + gamma * torch.where(terminated, 0.0, next_values) - values
-    decay = torch.where(terminated | truncated, 0.0, gamma * gae_lambda)
+    decay = gamma * gae_lambda * (~(terminated | truncated)).to(rewards.dtype)
     if valid is not None:
         deltas = torch.where(valid, deltas, 0.0)
         decay = torch.where(valid, decay, 0.0)

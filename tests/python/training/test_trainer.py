@@ -1,0 +1,225 @@
+"""Whole runs on the market: what they leave, and that they go on as if they had never stopped."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vecmarket as vm
+from training.toys import same_weights
+from vecmarket.evaluation import evaluation_days
+from vecmarket.training import PPOConfig, TrainConfig, as_numpy_policy, load_policy, train, trainer
+
+PPO_SETTINGS = PPOConfig(rollout_steps=20, epochs=2, minibatches=3, gamma=0.5, hidden=(8,))
+ITERATIONS = 7
+
+
+@pytest.fixture
+def config(tmp_path) -> TrainConfig:
+    """Seven iterations on `default`, whose ends of episodes and of rollouts do not coincide."""
+    return TrainConfig(
+        scenario="default",
+        learner=4,
+        seed=2,
+        num_envs=6,
+        total_steps=6 * 20 * ITERATIONS,
+        ppo=PPO_SETTINGS,
+        out=tmp_path,
+        checkpoint_every=3,
+        progress=False,
+        tensorboard=False,
+    )
+
+
+def named(config: TrainConfig, name: str, **changes) -> TrainConfig:
+    return dataclasses.replace(config, name=name, **changes)
+
+
+def figures(run: Path) -> list[list[str]]:
+    """The rows of metrics.csv without the times."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [[v for k, v in row.items() if k not in ("seconds", "steps_per_second")] for row in rows]
+
+
+@pytest.fixture
+def break_at(monkeypatch):
+    """Make the n-th step of the environment raise, once."""
+
+    def arrange(n: int, error: type[BaseException]) -> None:
+        step, count = vm.MarketVectorEnv.step, 0
+
+        def breaking(self, actions):
+            nonlocal count
+            count += 1
+            if count == n:
+                raise error
+            return step(self, actions)
+
+        monkeypatch.setattr(vm.MarketVectorEnv, "step", breaking)
+
+    return arrange
+
+
+def test_what_a_run_leaves(config):
+    result = train(named(config, "run", tensorboard=True))
+    assert result.run == config.out / "run"
+    assert sorted(p.name for p in result.run.iterdir()) == [
+        "checkpoint.pt",
+        "config.json",
+        "metrics.csv",
+        "policy.safetensors",
+        "scenario.toml",
+        "tensorboard",
+    ]
+    assert result.steps == config.total_steps
+    assert not result.interrupted
+    assert result.steps_per_second > 0
+    assert TrainConfig.from_json((result.run / "config.json").read_text()) == result.config
+    assert vm.Scenario.load(result.run / "scenario.toml") == result.scenario == vm.Scenario.default()
+    assert [row[0] for row in figures(result.run)] == [str(i + 1) for i in range(ITERATIONS)]
+    assert result.figures["iteration"] == ITERATIONS
+    rows = np.random.default_rng(0).uniform(0, 1, (5, 7)).astype(np.float32)
+    saved = as_numpy_policy(load_policy(result.run / "policy.safetensors"))
+    assert np.array_equal(saved(rows), result.policy(rows))
+
+
+def test_a_seeded_run_repeats(config):
+    one, same = train(named(config, "one")), train(named(config, "same", engine_threads=2))
+    other = train(named(config, "other", seed=3))
+    assert same_weights(one.model, same.model)
+    assert figures(one.run) == figures(same.run)
+    assert not same_weights(one.model, other.model)
+
+
+@pytest.mark.parametrize("step", [1, 20 * 3 + 1, 20 * 4 + 13, 20 * ITERATIONS])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(config, break_at, step):
+    whole = train(named(config, "whole"))
+    break_at(step, KeyboardInterrupt)
+    cut = train(named(config, "cut"))
+    assert cut.interrupted
+    assert cut.steps == (step - 1) // 20 * 6 * 20
+    assert same_weights(cut.model, load_policy(cut.run / "policy.safetensors"))
+    resumed = train(resume=cut.run)
+    assert not resumed.interrupted
+    assert resumed.steps == whole.steps
+    assert same_weights(whole.model, resumed.model)
+    assert figures(whole.run) == figures(resumed.run)
+    assert resumed.seconds > cut.seconds
+
+
+def test_a_crashed_run_goes_on_from_its_last_checkpoint(config, break_at):
+    whole = train(named(config, "whole"))
+    break_at(20 * 5 + 4, RuntimeError)  # two iterations after the checkpoint of the third
+    with pytest.raises(RuntimeError):
+        train(named(config, "crashed"))
+    assert len(figures(config.out / "crashed")) == 5
+    resumed = train(resume=config.out / "crashed" / "checkpoint.pt")
+    assert same_weights(whole.model, resumed.model)
+    assert figures(whole.run) == figures(resumed.run)
+
+
+def test_another_process_goes_on_alike(config, break_at):
+    whole = train(named(config, "whole"))
+    break_at(20 * 2 + 5, KeyboardInterrupt)
+    cut = train(named(config, "cut"))
+    command = "import sys, pathlib, vecmarket.training as t; t.train(resume=pathlib.Path(sys.argv[1]))"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "77"}
+    subprocess.run([sys.executable, "-c", command, str(cut.run)], check=True, env=environment)
+    assert same_weights(whole.model, load_policy(cut.run / "policy.safetensors"))
+    assert figures(whole.run) == figures(cut.run)
+
+
+def test_a_finished_run_has_nothing_left_to_do(config):
+    done = train(named(config, "done"))
+    again = train(resume=done.run)
+    assert same_weights(done.model, again.model)
+    assert again.figures == {}
+    assert again.seconds == done.seconds
+    assert figures(done.run) == figures(again.run)
+
+
+def test_settings_that_would_change_a_resumed_run_are_refused(config):
+    done = train(named(config, "done"))
+    for changes, message in (
+        ({"total_steps": 5}, "total_steps: the run to resume has 840, not 5"),
+        ({"seed": 5}, "seed: the run to resume has 2, not 5"),
+        ({"ppo": PPOConfig()}, "ppo: the run to resume has"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(dataclasses.replace(config, **changes), resume=done.run)
+    assert train(dataclasses.replace(config, engine_threads=2, csv=False), resume=done.run).run == done.run
+
+
+def test_nothing_to_resume(config):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such checkpoint"):
+        train(resume=config.out / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"checkpoint\.pt: no such checkpoint"):
+        train(resume=config.out)
+
+
+def test_folders(config):
+    short = dataclasses.replace(config, total_steps=1)
+    assert [train(short).run.name for _ in range(2)] == ["default-4-seed2", "default-4-seed2-2"]
+    with pytest.raises(ValueError, match=r"name: .*default-4-seed2 is taken"):
+        train(named(short, "default-4-seed2"))
+
+
+def test_bad_settings_leave_no_folder(config):
+    for changes, message in (
+        ({"learner": "U350_1"}, "agent: unknown name 'U350_1'; the agents are G0, G1, G2, G3, G4"),
+        ({"learner": 5}, r"agent: must be in 0\.\.4, got 5"),
+        ({"scenario": "nowhere"}, "scenario: unknown name 'nowhere'; the names are default"),
+        ({"device": "nowhere"}, "device: 'nowhere' is not a device"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(named(config, "bad", **changes))
+    assert list(config.out.iterdir()) == []
+
+
+def test_torch_keeps_its_threads(config):
+    before = torch.get_num_threads()
+    seen = []
+    with trainer._torch_threads(before + 1):
+        seen.append(torch.get_num_threads())
+    train(named(config, "run", total_steps=1, torch_threads=before + 1))
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
+
+
+def test_training_leaves_out_the_days_of_evaluation(config):
+    settings = dataclasses.replace(config, scenario="ieee-rts", learner="U350_1", num_envs=400)
+    scenario = trainer.build_scenario(settings)
+    learner = trainer._make_learner(settings, scenario)
+    held_out = set(evaluation_days(scenario))
+    assert len(held_out) == 49
+    days = set()
+    for seed in range(5):
+        learner.env.reset(seed=1000 * seed)
+        days |= set((learner.env.engine.clock()[1] // 24).tolist())
+    assert len(days) > 250
+    assert not days & held_out
+
+
+def test_rivals_can_ask_for_more(config):
+    result = train(named(config, "run", rivals=5))
+    prices = [float(row["mean_price"]) for row in csv.DictReader((result.run / "metrics.csv").open())]
+    plain = train(named(config, "plain"))
+    truthful = [float(row["mean_price"]) for row in csv.DictReader((plain.run / "metrics.csv").open())]
+    assert prices[0] > truthful[0] + 2.0
+
+
+def test_a_scenario_of_ones_own(config, tmp_path):
+    path = tmp_path / "mine.toml"
+    vm.Scenario.competitive().save(path)
+    result = train(dataclasses.replace(config, scenario=str(path), total_steps=1))
+    assert result.run.name == "mine-4-seed2"
+    assert result.scenario == vm.Scenario.competitive()
