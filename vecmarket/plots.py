@@ -178,7 +178,8 @@ def _day_title(evaluation: Evaluation, episode: int) -> str:
     if fixed.scenario.episode_start == "first":
         return f"{fixed.scenario.name}, evaluation episode {episode + 1} of {len(fixed)}"
     weekday = WEEKDAYS[(day + fixed.scenario.demand.first_hour // 24) % 7]
-    return f"{fixed.scenario.name}, held-out day {day + 1} of the series ({weekday}, week {day // 7 + 1})"
+    kind = "held-out day" if evaluation.held_out else "day"
+    return f"{fixed.scenario.name}, {kind} {day + 1} of the series ({weekday}, week {day // 7 + 1})"
 
 
 def _hour_title(evaluation: Evaluation, episode: int, step: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vecmarket.evaluation.best_reply import Grid, best_replies
-from vecmarket.evaluation.days import draws_anything, evaluation_days, evaluation_seeds
+from vecmarket.evaluation.days import draws_anything, evaluation_days, evaluation_seeds, training_days
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class Evaluation:
     def learner(self) -> str:
         """Name of the learner."""
         return self.episodes.scenario.agents[self.episodes.learner]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether training leaves out all the days that were played."""
+        train = training_days(self.episodes.scenario)
+        return train is not None and not set(train) & set(self.episodes.days)
 
     @property
     def profit_share(self) -> float | None:
@@ -188,8 +194,6 @@ def _check_days(scenario: Scenario, days: tuple[int, ...]) -> None:
     if not days:
         raise ValueError("days: must name at least one day")
     last = (len(scenario.demand.series_mw) - scenario.horizon) // 24
-    if scenario.episode_start == "first":
-        last = 0
     for i, day in enumerate(days):
         if not 0 <= day <= last:
             raise ValueError(f"days[{i}]: must be in 0..{last} to hold an episode, got {day}")

@@ -57,9 +57,7 @@ class Episodes:
         env = MarketVectorEnv(
             len(days), self.scenario, learner=self.learner, rivals=self.rivals, autoreset_mode="disabled"
         )
-        # An episode that always starts at the first hour takes no start of its own.
-        options = None if self.scenario.episode_start == "first" else {"start": days * 24}
-        observations, _ = env.reset(seed=seeds.tolist(), options=options)
+        observations, _ = env.reset(seed=seeds.tolist(), options={"start": days * 24})
         return Batch(env, self.learner), observations
 
 

@@ -139,7 +139,7 @@ def _caption(evaluation: Evaluation) -> str:
     fixed = evaluation.episodes
     days = len(set(fixed.days))
     played = f"{len(fixed)} fixed episodes of {fixed.scenario.horizon} h"
-    where = f" on {days} days that training leaves out" if days > 1 else ""
+    where = f" on {days} days that training leaves out" if evaluation.held_out else ""
     return (
         f"{played}{where}. Best reply: by profit (its return: by reward), hour by hour, over a grid. "
         "Welfare loss: extra production cost against truthful bidding."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import vecmarket as vm
 from evaluation.markets import offer, one_hour
-from vecmarket.evaluation import Evaluation, Metric, evaluate, truthful
+from vecmarket.evaluation import Evaluation, Metric, evaluate, evaluation_days, truthful
 
 # float32 actions place an offer to about 1e-5 $/MWh
 CENT = 0.01
@@ -110,6 +112,34 @@ def test_a_year_is_judged_on_its_held_out_days_once_each() -> None:
     result = evaluate(vm.Scenario.ieee_rts(), "U350_1", truthful, days=(42, 91))
     np.testing.assert_array_equal(result.truthful.hour[:, 0], [42 * 24, 91 * 24])
     np.testing.assert_array_equal(result.truthful.hour[:, -1], [42 * 24 + 23, 91 * 24 + 23])
+
+
+@pytest.mark.parametrize(("days", "held_out"), [((42, 43), True), ((41, 42), False)])
+def test_it_is_said_whether_the_days_are_held_out(days: tuple[int, ...], held_out: bool) -> None:
+    assert evaluate(vm.Scenario.ieee_rts(), "U350_1", truthful, days=days).held_out is held_out
+
+
+def test_one_window_is_not_held_out() -> None:
+    assert not evaluate(vm.Scenario.competitive(), 0, truthful).held_out
+
+
+def test_the_tables_of_rts_gmlc_can_be_judged(rts_gmlc: Path) -> None:
+    scenario = vm.Scenario.from_csv(
+        rts_gmlc / "rts_thermal_fleet.csv",
+        rts_gmlc / "rts_load_hourly.csv",
+        renewables=rts_gmlc / "rts_renewables_hourly.csv",
+    )
+    days = evaluation_days(scenario)
+    assert days[:7] == tuple(range(42, 49))
+    assert len(days) == 49  # of 366
+    costs = [g.srmc for g in scenario.generators]
+    cheapest = costs.index(min(costs))
+    result = evaluate(scenario, cheapest, offer(5.0), days=days[:2])
+    profit = metric(result, "profit")
+    assert profit.truthful is not None
+    assert profit.best is not None
+    assert 0.0 < profit.truthful <= profit.best
+    assert (result.best_profit.profit >= result.policy.profit - 1.0).all()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import vecmarket as vm
-from vecmarket.evaluation import evaluation_days, evaluation_seeds, training_days
+from vecmarket.evaluation import evaluate, evaluation_days, evaluation_seeds, training_days, truthful
 from vecmarket.evaluation.days import draws_anything
 
 HELD_OUT_WEEKS = (6, 13, 20, 27, 34, 41, 48)  # 0 = the first of 52
@@ -41,6 +41,12 @@ def test_no_training_episode_reaches_into_an_evaluation_episode(horizon: int, st
 def test_one_window_serves_both(scenario: vm.Scenario) -> None:
     assert training_days(scenario) is None
     assert evaluation_days(scenario) == (0,)
+
+
+def test_a_fixed_first_hour_is_that_of_the_first_day_given() -> None:
+    scenario = year(episode_start="first", days=(5, 3))
+    assert evaluation_days(scenario) == (3,)
+    assert evaluate(scenario, 0, truthful).truthful.hour[0, 0] == 3 * 24
 
 
 def test_a_series_under_seven_weeks_is_not_split() -> None:
