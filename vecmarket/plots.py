@@ -51,17 +51,17 @@ def draw(evaluation: Evaluation) -> Figure:
     """Draw the day on which the best reply gains most over truthful bidding, and its telling hour.
 
     The telling hour is the one in which the policy moves the learner's profit most, away from truthful
-    bidding; where it moves nothing, the one in which the best reply does.
+    bidding; where it moves nothing, the one in which the best reply does, or else the hour of most demand.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    gain = (evaluation.best_profit.profit - evaluation.truthful.profit).sum(axis=1)
-    episode = int(gain.argmax())
-    moved = np.abs(evaluation.policy.profit[episode] - evaluation.truthful.profit[episode])
-    if moved.max() < 1e-6:
-        moved = evaluation.best_profit.profit[episode] - evaluation.truthful.profit[episode]
-    step = int(moved.argmax())
+    honest = evaluation.truthful.profit
+    gain = evaluation.best_profit.profit - honest
+    episode = int(gain.sum(axis=1).argmax())
+    moved = np.abs(evaluation.policy.profit - honest)[episode]
+    telling = (moved, gain[episode], evaluation.truthful.demand[episode])
+    step = int(next((x for x in telling if x.max() > 1e-6), moved).argmax())
 
     figure = Figure(figsize=(13, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -87,9 +87,9 @@ def _draw_prices(axes: Axes, evaluation: Evaluation, episode: int, step: int) ->
         label = f"{name}: {played.profit[episode].mean():,.0f} \\$/h"
         axes.step(*_steps(played.price[episode]), where="post", color=colour, ls=style, lw=width, label=label)
     low, high = axes.get_ylim()
-    bottom, top = min(0.0, low), high + 0.42 * (high - low)  # room for the legend
-    axes.set_ylim(bottom, top)
-    _mark_hour(axes, evaluation, step, (high - bottom) / (top - bottom))
+    bottom, prices_reach = min(0.0, low), 0.7  # of the axis; the legend has the rest
+    axes.set_ylim(bottom, bottom + (high - bottom) / prices_reach)
+    _mark_hour(axes, evaluation, step, prices_reach)
     axes.tick_params(labelbottom=False)
     axes.set_ylabel("clearing price ($/MWh)")
     axes.set_title(_day_title(evaluation, episode), loc="left", fontsize=11)
@@ -123,7 +123,7 @@ def _draw_merit_order(axes: Axes, evaluation: Evaluation, episode: int, step: in
         align="edge",
         color=FLEET,
         edgecolor=EDGE,
-        linewidth=0.6,
+        linewidth=0.6 if len(order) <= 40 else 0.2,
         label="rivals' offers",
     )
     if quantities[me] > 0:
