@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import clearing, step, throughput
 from bench.plan import FULL, QUICK, Plan
-from bench.report import Table, write_results
+from bench.report import Table, preface, write_results
 
 HERE = Path(__file__).parent
 TABLES: dict[str, Callable[[Plan], list[Table]]] = {
@@ -37,13 +37,15 @@ def main() -> None:
     plan = (QUICK if options.quick else FULL)._replace(figure=figure)
 
     start = time.monotonic()
+    # Written before the run, since it states the load that the run found.
+    opening = preface(" ".join(["python -m bench", *sys.argv[1:]]))
     tables = []
     for name in names:
         for table in TABLES[name](plan):
             print(table.markdown(), flush=True)
             tables.append(table)
     if out is not None:
-        write_results(out, tables, " ".join(["python -m bench", *sys.argv[1:]]), figure)
+        write_results(out, opening, tables, figure)
     print(f"{time.monotonic() - start:.0f} s" + (f", written to {out}" if out else ""))
 
 

@@ -30,9 +30,9 @@ class Table(NamedTuple):
         return f"## {self.title}\n\n{self.note}\n\n" + "\n".join(lines) + "\n"
 
 
-def write_results(path: Path, tables: Iterable[Table], command: str, figure: Path | None) -> None:
+def write_results(path: Path, preface: str, tables: Iterable[Table], figure: Path | None) -> None:
     """Write the page of results, beside and renamed."""
-    parts = ["# Measured speed\n", _preface(command), *(table.markdown() for table in tables)]
+    parts = ["# Measured speed\n", preface, *(table.markdown() for table in tables)]
     if figure is not None:
         name = os.path.relpath(figure, path.parent)
         parts.append(
@@ -72,7 +72,8 @@ def _digits(number: float) -> str:
     return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
 
 
-def _preface(command: str) -> str:
+def preface(command: str) -> str:
+    """Return the date, the machine with its present load, the versions and the method, as Markdown."""
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "command": f"`{command}`",

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vecmarket as vm
 from bench.__main__ import TABLES
 from bench.measure import Effort, Side, Timings, alternate, episodes
 from bench.plan import QUICK, draw_actions
-from bench.report import Table, rate, write_results
+from bench.report import Table, preface, rate, write_results
 
 
 def test_sides_take_turns() -> None:
@@ -70,10 +71,12 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.header)}
     page = tmp_path / "RESULTS.md"
-    write_results(page, tables, "python -m bench", plan.figure)
+    write_results(page, preface("python -m bench"), tables, plan.figure)
     text = page.read_text(encoding="utf-8")
     assert all(f"## {table.title}\n" in text for table in tables)
     assert "](scaling.png)" in text
+    assert f"vecmarket {vm.__version__}" in text
+    assert "- command: `python -m bench`" in text
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["RESULTS.md", "scaling.png"]
 
