@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from vecmarket.files import write_atomically
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -28,8 +31,8 @@ FLEET, EDGE = "#d9dde3", "#8a93a0"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def save_png(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
-    """Draw the evaluation and write it as a PNG, beside and renamed.
+def save_png(evaluation: Evaluation, path: str | PathLike[str]) -> Path:
+    """Draw the evaluation and write it as a PNG.
 
     Returns
     -------
@@ -37,13 +40,9 @@ def save_png(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
         The file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draw(evaluation).savefig(beside, format="png", dpi=150)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    content = io.BytesIO()
+    draw(evaluation).savefig(content, format="png", dpi=150)
+    write_atomically(path, content.getvalue())
     return path
 
 

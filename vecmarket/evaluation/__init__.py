@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vecmarket.evaluation.best_reply import Grid, best_replies
 from vecmarket.evaluation.comparison import Evaluation, Metric, evaluate
-from vecmarket.evaluation.days import evaluation_days, evaluation_seeds, training_days
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
+from vecmarket.evaluation.randomness import evaluation_seeds
 from vecmarket.evaluation.tables import print_table, save
 
 __all__ = [
@@ -17,11 +17,9 @@ __all__ = [
     "Policy",
     "best_replies",
     "evaluate",
-    "evaluation_days",
     "evaluation_seeds",
     "play",
     "print_table",
     "save",
-    "training_days",
     "truthful",
 ]

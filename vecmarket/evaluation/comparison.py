@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vecmarket.evaluation.best_reply import Grid, best_replies
-from vecmarket.evaluation.days import draws_anything, evaluation_days, evaluation_seeds, training_days
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
+from vecmarket.evaluation.randomness import draws_anything, evaluation_seeds
+from vecmarket.scenarios.days import evaluation_days, training_days
 
 if TYPE_CHECKING:
     from vecmarket.config import Scenario

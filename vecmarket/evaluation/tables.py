@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
-from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from vecmarket.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from vecmarket.evaluation.comparison import Evaluation, Metric
 
-__all__ = ["print_table", "save", "write_beside"]
+__all__ = ["print_table", "save"]
 
 HOUR_COLUMNS = (
     "demand",
@@ -57,21 +59,19 @@ def print_table(evaluation: Evaluation, console: Console | None = None) -> None:
     (console or Console()).print(table)
 
 
-def save(evaluation: Evaluation, directory: str | os.PathLike[str]) -> tuple[Path, Path]:
+def save(evaluation: Evaluation, directory: str | PathLike[str]) -> tuple[Path, Path]:
     """Write ``evaluation.json`` (the comparison) and ``evaluation.csv`` (every hour) into a directory.
-
-    Each file is written beside and renamed, so that no half file is ever seen.
 
     Returns
     -------
     tuple of Path
         The two files.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    json_path, csv_path = directory / "evaluation.json", directory / "evaluation.csv"
-    write_beside(json_path, lambda file: json.dump(as_dict(evaluation), file, indent=2))
-    write_beside(csv_path, lambda file: _write_hours(evaluation, file))
+    json_path, csv_path = (Path(directory) / f"evaluation.{kind}" for kind in ("json", "csv"))
+    write_atomically(json_path, json.dumps(as_dict(evaluation), indent=2).encode())
+    hours = io.StringIO(newline="")
+    _write_hours(evaluation, hours)
+    write_atomically(csv_path, hours.getvalue().encode())
     return json_path, csv_path
 
 
@@ -89,17 +89,6 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
             for m in evaluation.metrics()
         },
     }
-
-
-def write_beside(path: Path, write: Callable[[IO[str]], Any]) -> None:
-    """Write a text file under another name and rename it, so that no half file is ever seen."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            write(file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write_hours(evaluation: Evaluation, file: IO[str]) -> None:

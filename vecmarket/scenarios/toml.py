@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-import os
 import sys
 from collections.abc import Mapping
 from os import PathLike
@@ -45,6 +44,7 @@ from vecmarket.config import (
     Scenario,
     Uniform,
 )
+from vecmarket.files import write_atomically
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -84,21 +84,12 @@ def load(path: str | PathLike[str]) -> Scenario:
 def save(scenario: Scenario, path: str | PathLike[str]) -> None:
     """Write a scenario as a TOML file that `load` reads back as an equal scenario.
 
-    The file is written beside `path` and renamed, so that nobody ever sees half of it.
-
     Raises
     ------
     OSError
         When the file cannot be written; what stood at `path` is still there.
     """
-    path = Path(path)
-    text = tomli_w.dumps(_plain(scenario))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(Path(path), tomli_w.dumps(_plain(scenario)).encode())
 
 
 def parse(content: bytes, source: str) -> dict[str, Any]:

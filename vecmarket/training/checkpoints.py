@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
+from vecmarket.files import write_atomically
 from vecmarket.training.config import TrainConfig
-from vecmarket.training.files import write_atomically
 
 __all__ = ["CHECKPOINT_FILE", "Checkpoint", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
 

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from vecmarket.training.files import write_atomically
+from vecmarket.files import write_atomically
 
 __all__ = ["METRICS_FILE", "CsvLog", "Log", "ProgressLog", "RunLog", "TensorBoardLog"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from vecmarket.training.files import write_atomically
+from vecmarket.files import write_atomically
 
 __all__ = ["ACTIVATIONS", "ActorCritic", "NumpyPolicy", "as_numpy_policy", "load_policy", "save_policy"]
 
@@ -35,9 +35,9 @@ _LARGEST_BOUND = 1e6  # a bound beyond this says "unbounded" (CartPole's are 3.4
 class ActorCritic(nn.Module):
     """A Gaussian policy with a state-independent spread, and a value function of its own.
 
-    Actor and critic share no weights. Observations are first mapped from the bounds of their space to [-1, 1]
-    (features without finite bounds pass as they are, constant ones become 0). This fixed map is part of
-    the model, so that a saved policy takes raw observations.
+    Actor and critic share no weights. Observations are first mapped from the bounds of their space to
+    [-x, x], x the `observation_range` (features without finite bounds pass as they are). This fixed map is
+    part of the model, so that a saved policy takes raw observations.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class ActorCritic(nn.Module):
         One of `ACTIVATIONS`.
     initial_log_std
         Starting value of the policy's log standard deviation.
-    normalise_observations
-        Whether to map observations to [-1, 1].
+    observation_range
+        Bound of the mapped observations; None for no map.
     generator
         Source of the initial weights; a fresh one with seed 0 when left out.
 
@@ -73,7 +73,7 @@ class ActorCritic(nn.Module):
         hidden: Sequence[int] = (64, 64),
         activation: str = "tanh",
         initial_log_std: float = 0.0,
-        normalise_observations: bool = True,
+        observation_range: float | None = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -88,8 +88,8 @@ class ActorCritic(nn.Module):
         features, size = observations.shape[0], actions.shape[0]
 
         centre, scale = np.zeros(features, np.float32), np.ones(features, np.float32)
-        if normalise_observations:
-            centre, scale = _centre_and_scale(observations)
+        if observation_range is not None:
+            centre, scale = _centre_and_scale(observations, observation_range)
         self.centre: Tensor  # (F,)
         self.scale: Tensor  # (F,)
         self.action_low: Tensor  # (A,)
@@ -222,9 +222,10 @@ def _flat_box(space: Space[NDArray[np.float32]], name: str) -> Box:
     return space
 
 
-def _centre_and_scale(space: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _centre_and_scale(space: Box, reach: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what maps the bounds of a space to [-reach, reach], (F,) each; a constant feature becomes 0."""
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     bounded = (low > -_LARGEST_BOUND) & (high < _LARGEST_BOUND)
-    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-    scale = np.where(high > low, (high - low) / 2.0, 1.0)
+    low, high = np.where(bounded, low, -reach), np.where(bounded, high, reach)
+    scale = np.where(high > low, (high - low) / (2.0 * reach), 1.0)
     return ((low + high) / 2.0).astype(np.float32), scale.astype(np.float32)

@@ -14,11 +14,11 @@ import torch
 
 from vecmarket.config import Scenario
 from vecmarket.envs import MarketVectorEnv
-from vecmarket.evaluation.days import training_days
+from vecmarket.files import write_atomically
 from vecmarket.scenarios import by_name
+from vecmarket.scenarios.days import training_days
 from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from vecmarket.training.config import TrainConfig
-from vecmarket.training.files import write_atomically
 from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
 from vecmarket.training.ppo import PPO

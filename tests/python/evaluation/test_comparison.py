@@ -9,7 +9,8 @@ import pytest
 
 import vecmarket as vm
 from evaluation.markets import offer, one_hour
-from vecmarket.evaluation import Evaluation, Metric, evaluate, evaluation_days, truthful
+from vecmarket.evaluation import Evaluation, Metric, evaluate, truthful
+from vecmarket.scenarios.days import evaluation_days
 
 # float32 actions place an offer to about 1e-5 $/MWh
 CENT = 0.01

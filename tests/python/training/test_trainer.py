@@ -15,7 +15,7 @@ import torch
 
 import vecmarket as vm
 from training.toys import same_weights
-from vecmarket.evaluation import evaluation_days
+from vecmarket.scenarios.days import evaluation_days
 from vecmarket.training import PPOConfig, TrainConfig, as_numpy_policy, load_policy, train, trainer
 
 PPO_SETTINGS = PPOConfig(rollout_steps=20, epochs=2, minibatches=3, gamma=0.5, hidden=(8,))

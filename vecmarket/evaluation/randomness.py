@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecmarket.config import Choice, Normal, Uniform
-from vecmarket.scenarios.days import evaluation_days, training_days
 
 if TYPE_CHECKING:
     from vecmarket.config import Scenario
 
-__all__ = ["draws_anything", "evaluation_days", "evaluation_seeds", "training_days"]
+__all__ = ["draws_anything", "evaluation_seeds"]
 
 EVALUATION_STREAM = 0x766D6576
 """Sets the seeds of evaluation apart from those of training, whatever the run's seed is."""

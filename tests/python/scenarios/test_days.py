@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 import vecmarket as vm
-from vecmarket.evaluation import evaluate, evaluation_days, evaluation_seeds, training_days, truthful
-from vecmarket.evaluation.days import draws_anything
+from vecmarket.evaluation import evaluate, truthful
+from vecmarket.scenarios.days import evaluation_days, training_days
 
 HELD_OUT_WEEKS = (6, 13, 20, 27, 34, 41, 48)  # 0 = the first of 52
 
@@ -59,26 +59,3 @@ def test_a_scenarios_own_days_are_split_not_widened() -> None:
     scenario = year(days=range(30, 60))
     assert training_days(scenario) == (*range(30, 42), *range(49, 60))
     assert evaluation_days(scenario) == tuple(range(42, 49))
-
-
-def test_seeds_are_fixed_distinct_and_a_longer_list_starts_the_same() -> None:
-    seeds = evaluation_seeds(512)
-    assert len(set(seeds)) == 512
-    assert seeds[:16] == evaluation_seeds(16)
-    assert seeds != evaluation_seeds(512, seed=1)
-    assert all(0 <= s < 2**63 for s in seeds)
-
-
-@pytest.mark.parametrize(
-    ("changes", "random"),
-    [
-        ({}, False),
-        ({"demand": vm.Demand((1000.0,) * 8736, noise=0.05)}, True),
-        ({"demand": vm.Demand((1000.0,) * 8736, factor=vm.Uniform(0.9, 1.1))}, True),
-        ({"rules": vm.MarketRules(tie_break="random")}, True),
-        ({"generators": (vm.Generator(100.0, vm.Choice((10.0, 20.0))),)}, True),
-        ({"reward": vm.Reward(bid_penalty=vm.Uniform(0.0, 0.1))}, True),
-    ],
-)
-def test_randomness_is_found_wherever_it_stands(changes: dict[str, object], random: bool) -> None:
-    assert draws_anything(year().replace(**changes)) is random
