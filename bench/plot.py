@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +12,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from vecmarket.files import write_atomically
 
 VECMARKET = ("#0b3d91", "#3b7dd8", "#9cc3f5")  # most threads first
 OTHERS = ("#d1660f", "#3a8f4d", "#6b6b6b")
@@ -24,8 +26,8 @@ def plot_scaling(
 ) -> None:
     """Draw one panel for each title, with the lines of vecmarket and those of the others.
 
-    The plot is written beside `path` and renamed; `per_second` holds environment steps per second by N and
-    side, and a side is drawn over the N at which it was measured.
+    `per_second` holds environment steps per second by N and side, and a side is drawn over the N at which it
+    was measured.
     """
     figure, every = plt.subplots(
         1, len(panels), figsize=(12, 5.2), sharey=True, squeeze=False, layout="constrained"
@@ -38,10 +40,10 @@ def plot_scaling(
             axes.plot(sizes, rates, marker="o", markersize=4, color=colour, label=name)
         _dress(axes, title, sorted(per_second))
     every[0][0].set_ylabel("environment steps per second")
-    beside = path.with_suffix(".tmp")
-    figure.savefig(beside, dpi=140, format="png")
+    content = io.BytesIO()
+    figure.savefig(content, dpi=140, format="png")
     plt.close(figure)
-    os.replace(beside, path)
+    write_atomically(path, content.getvalue())
 
 
 def _dress(axes: Axes, title: str, sizes: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import vecmarket
+from vecmarket.files import write_atomically
 
 
 class Table(NamedTuple):
@@ -31,16 +32,14 @@ class Table(NamedTuple):
 
 
 def write_results(path: Path, preface: str, tables: Iterable[Table], figure: Path | None) -> None:
-    """Write the page of results, beside and renamed."""
+    """Write the page of results."""
     parts = ["# Measured speed\n", preface, *(table.markdown() for table in tables)]
     if figure is not None:
         name = os.path.relpath(figure, path.parent)
         parts.append(
             f"## Scaling\n\n![Environment steps per second over the number of environments]({name})\n"
         )
-    beside = path.with_suffix(".tmp")
-    beside.write_text("\n".join(parts), encoding="utf-8")
-    os.replace(beside, path)
+    write_atomically(path, "\n".join(parts).encode())
 
 
 def microseconds(cost: float) -> str:
