@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
-use crate::observers;
+use crate::observers::{self, Template};
 use crate::pool::Pool;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::shard::{SHARD, Shard};
-use crate::step::{Autoreset, Game, Outputs, reset, step};
+use crate::simd::Simd;
+use crate::step::{Autoreset, Game, Outputs, Step, reset};
 
 /// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
 const GRAIN: usize = 2048;
@@ -44,11 +45,13 @@ pub struct Resets<'a> {
 #[derive(Debug)]
 pub struct Batch {
     pub(crate) scenario: Arc<Scenario>,
+    template: Template,
     pub(crate) seats: Seats,
     pub(crate) limit: Option<u32>,
     pub(crate) shards: Vec<Shard>,
     envs: usize,
     pool: Pool,
+    simd: Simd,
 }
 
 impl Batch {
@@ -68,7 +71,8 @@ impl Batch {
             .step_by(SHARD)
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
-        Ok(Self { scenario, seats, limit: None, shards, envs, pool })
+        let template = Template::new(&scenario);
+        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()? })
     }
 
     /// Cuts episodes after so many steps; None for no limit.
@@ -103,6 +107,11 @@ impl Batch {
         &self.seats
     }
 
+    /// Uses another level of vector instructions; results stay the same.
+    pub fn set_simd(&mut self, simd: Simd) {
+        self.simd = simd;
+    }
+
     /// Threads that work in parallel.
     pub fn threads(&self) -> usize {
         self.pool.threads()
@@ -132,7 +141,7 @@ impl Batch {
                     let seed = resets.seeds.and_then(|seeds| seeds[env]);
                     let start = resets.starts.map(|starts| starts[env] as u32);
                     reset(game, shard, row, seed, start, out);
-                    observers::observe(game.scenario, game.seats, shard, row..row + 1, out.observations);
+                    observers::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
                 }
             }
         })
@@ -162,15 +171,16 @@ impl Batch {
         self.walk(&[], 0, out, &|game, shard, _, out| {
             for row in 0..shard.rows() {
                 if shard.state.started[row] {
-                    observers::observe(game.scenario, game.seats, shard, row..row + 1, out.observations);
+                    observers::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
                 }
             }
         })
     }
 
     fn step_checked(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
+        let simd = self.simd;
         self.walk(actions, self.seats.acting().len() * ACTION_WIDTH, out, &|game, shard, actions, out| {
-            step(game, autoreset, shard, actions, out);
+            simd.run(Step { game, autoreset, shard, actions, out });
         })
     }
 
@@ -193,11 +203,10 @@ impl Batch {
                 }
             }
         }
-        // x * 0 is 0 for a finite x, else NaN; the sum vectorises, and names the culprit only when there is one.
-        if actions.iter().map(|x| x * 0.0).sum::<f32>() != 0.0 {
-            return self.check_finite(actions, autoreset);
-        }
-        Ok(())
+        // Exponents of all ones are infinite or NaN; a loop that vectorises, and names the culprit only if there is one.
+        const EXPONENT: u32 = 0x7f80_0000;
+        let odd = actions.iter().fold(false, |odd, x| odd | (x.to_bits() & EXPONENT == EXPONENT));
+        if odd { self.check_finite(actions, autoreset) } else { Ok(()) }
     }
 
     fn check_finite(&self, actions: &[f32], autoreset: Autoreset) -> Result<()> {
@@ -223,7 +232,7 @@ impl Batch {
         F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
     {
         let layout = self.layout();
-        let game = Game { scenario: &self.scenario, seats: &self.seats, limit: self.limit };
+        let game = Game { scenario: &self.scenario, template: &self.template, seats: &self.seats, limit: self.limit };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
         let tasks = worth.min(4 * self.pool.threads());
         let walk = Walk { game, layout, input_width, body };

@@ -4,6 +4,7 @@ use crate::math;
 use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
 use crate::shard::Shard;
+use crate::simd::{LANES, Lanes};
 use crate::spec::BiddingRule;
 
 /// Floats in one agent's action.
@@ -15,50 +16,72 @@ pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
 
 /// Writes every agent's offer. `actions` is (S, L, 2), finite; what lies outside the box counts as the nearest legal
 /// action.
+#[inline(always)]
 pub fn offer(scenario: &Scenario, seats: &Seats, shard: &mut Shard, actions: &[f32]) {
-    let agents = scenario.agents();
-    let acting = seats.acting().len();
-    let (moves, rows) = (&mut shard.scratch.price_moves, shard.state.t.len());
-    moves.clear();
-    // A loop of its own over contiguous numbers, which vectorises.
-    moves.extend(actions.chunks_exact(ACTION_WIDTH).map(|action| match scenario.bidding {
-        BiddingRule::WithholdAndMarkup => math::tanh(clip(action, 1)),
-    }));
-    for row in 0..rows {
-        let hour = shard.series_hour(scenario, row);
-        let parameters = shard.numbers.of(scenario, row);
-        let (floor, cap) = (parameters.price_floor(), parameters.price_cap());
-        let delta = parameters.max_bid_delta();
-        let available = scenario.availability_at(hour);
-        let prices = &mut shard.state.offer_price[row * agents..][..agents];
-        let quantities = &mut shard.state.offer_quantity[row * agents..][..agents];
-        let mut cell = row * acting;
+    let (agents, slots) = (scenario.agents(), scenario.slots());
+    let stride = seats.acting().len() * ACTION_WIDTH;
+    for block in 0..shard.blocks() {
+        let actions = &actions[block * LANES * stride..];
+        let floor = shard.numbers.block(block, slots.price_floor());
+        let cap = shard.numbers.block(block, slots.price_cap());
+        let delta = shard.numbers.block(block, slots.max_bid_delta());
+        let mut column = 0;
         for (agent, seat) in seats.seats().iter().enumerate() {
-            let cost = parameters.srmc[agent];
-            let (share, price) = match (seat, scenario.bidding) {
+            let mut quantity = shard.numbers.block(block, slots.capacity(agent));
+            let mut price = shard.numbers.block(block, slots.srmc(agent));
+            match (seat, scenario.bidding) {
                 (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                    let withheld = clip(&actions[cell * ACTION_WIDTH..], 0);
-                    let price = cost + shard.scratch.price_moves[cell] * delta;
-                    cell += 1;
-                    (1.0 - withheld, price)
+                    let withheld = part(actions, stride, column, 0);
+                    let parameter = part(actions, stride, column, 1);
+                    for l in 0..LANES {
+                        quantity[l] *= 1.0 - withheld[l];
+                        price[l] += math::tanh(parameter[l]) * delta[l];
+                    }
+                    column += ACTION_WIDTH;
                 }
-                (Seat::Truthful, _) => (1.0, cost),
-                (Seat::Markup(markup), _) => (1.0, cost + markup),
-            };
-            quantities[agent] = share * parameters.capacity[agent];
-            // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
-            prices[agent] = price.max(floor).min(cap) + 0.0;
+                (Seat::Truthful, _) => {}
+                (Seat::Markup(markup), _) => price.iter_mut().for_each(|price| *price += markup),
+            }
+            for l in 0..LANES {
+                // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
+                price[l] = price[l].max(floor[l]).min(cap[l]) + 0.0;
+            }
+            shard.state.offer_price[block * agents + agent] = price;
+            shard.state.offer_quantity[block * agents + agent] = quantity;
         }
-        if let Some(available) = available {
-            for (quantity, available) in quantities.iter_mut().zip(available) {
-                *quantity *= available;
+        limit_to_available(scenario, shard, block);
+    }
+}
+
+/// Scales the offered quantities by the availability of the hour.
+#[inline(always)]
+fn limit_to_available(scenario: &Scenario, shard: &mut Shard, block: usize) {
+    if scenario.availability.is_none() {
+        return;
+    }
+    let agents = scenario.agents();
+    for l in 0..LANES {
+        let hour = shard.series_hour(scenario, block * LANES + l);
+        if let Some(available) = scenario.availability_at(hour) {
+            for (quantity, available) in shard.state.offer_quantity[block * agents..].iter_mut().zip(available) {
+                quantity[l] *= available;
             }
         }
     }
 }
 
-/// One part of an action, within the box.
-#[inline]
-fn clip(action: &[f32], part: usize) -> f64 {
-    f64::from(action[part]).clamp(ACTION_LOW[part], ACTION_HIGH[part])
+/// One part of one agent's action in the environments of a block, within the box. Lanes to spare act as if with 0.
+#[inline(always)]
+fn part(actions: &[f32], stride: usize, column: usize, part: usize) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    if let Some(block) = actions.get(..LANES * stride) {
+        for (lane, row) in lanes.iter_mut().zip(block.chunks_exact(stride)) {
+            *lane = f64::from(row[column + part]);
+        }
+    } else {
+        for (lane, row) in lanes.iter_mut().zip(actions.chunks_exact(stride)) {
+            *lane = f64::from(row[column + part]);
+        }
+    }
+    lanes.map(|x| x.clamp(ACTION_LOW[part], ACTION_HIGH[part]))
 }

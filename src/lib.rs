@@ -20,6 +20,7 @@ pub mod seats;
 pub mod series;
 pub mod settle;
 pub mod shard;
+pub mod simd;
 pub mod snapshot;
 pub mod spec;
 pub mod step;

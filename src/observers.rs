@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::scenario::{Parameters, Scenario, WEEK};
+use crate::scenario::{Scenario, WEEK};
 use crate::seats::Seats;
 use crate::series;
 use crate::shard::Shard;
+use crate::simd::{LANES, Lanes};
 use crate::spec::unknown;
 
 /// The presets: a name and its features, in order.
@@ -27,7 +28,6 @@ struct View<'a> {
     scenario: &'a Scenario,
     shard: &'a Shard,
     row: usize,
-    parameters: Parameters<'a>,
     /// Hour of the week of the coming hour, 0 = Monday 00:00.
     week_hour: u32,
 }
@@ -35,7 +35,22 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(scenario: &'a Scenario, shard: &'a Shard, row: usize) -> Self {
         let week_hour = (scenario.first_hour + shard.state.start[row] + shard.state.t[row]) % WEEK;
-        Self { scenario, shard, row, parameters: shard.parameters(scenario, row), week_hour }
+        Self { scenario, shard, row, week_hour }
+    }
+
+    #[inline(always)]
+    fn number(&self, slot: usize) -> f64 {
+        self.shard.numbers.row(self.row, slot)
+    }
+
+    #[inline(always)]
+    fn of_market(&self, lanes: &[Lanes]) -> f64 {
+        lanes[self.row / LANES][self.row % LANES]
+    }
+
+    #[inline(always)]
+    fn of_agent(&self, lanes: &[Lanes], agent: usize) -> f64 {
+        lanes[self.row / LANES * self.scenario.agents() + agent][self.row % LANES]
     }
 }
 
@@ -152,25 +167,34 @@ impl Feature {
         }
     }
 
-    /// Writes it for one agent of one environment; `out` has its width.
-    #[inline]
-    fn write(self, market: &View<'_>, agent: usize, out: &mut [f32]) {
-        let View { scenario, shard, row, parameters, week_hour } = *market;
-        let scales = &scenario.scales;
-        let state = &shard.state;
-        let cells = || row * scenario.agents()..(row + 1) * scenario.agents();
+    /// What it depends on beside the scenario.
+    fn varies(self) -> Varies {
         match self {
-            Self::Demand => out[0] = (state.demand[row] / scales.demand) as f32,
-            Self::Capacity => out[0] = (parameters.capacity[agent] / scales.capacity) as f32,
-            Self::Cost => out[0] = (parameters.srmc[agent] / scales.cost) as f32,
-            Self::RivalCosts => rivals(parameters.srmc, agent, scales.cost, out),
-            Self::RivalCapacities => rivals(parameters.capacity, agent, scales.capacity, out),
+            Self::Capacity | Self::Cost | Self::RivalCosts | Self::RivalCapacities => Varies::Episode,
+            Self::Demand | Self::Hour | Self::Weekday | Self::HourSinCos | Self::WeekdaySinCos => Varies::Market,
+            Self::LastPrice | Self::DemandForecast(_) => Varies::Market,
+            Self::LastDispatch | Self::ResidualDemand | Self::Availability | Self::RivalOffers => Varies::Agent,
+        }
+    }
+
+    /// Writes it for one agent of one environment; `out` has its width.
+    #[inline(always)]
+    fn write(self, market: &View<'_>, agent: usize, out: &mut [f32]) {
+        let View { scenario, shard, row, week_hour } = *market;
+        let (scales, slots, agents) = (&scenario.scales, scenario.slots(), scenario.agents());
+        let state = &shard.state;
+        match self {
+            Self::Demand => out[0] = (market.of_market(&state.demand) / scales.demand) as f32,
+            Self::Capacity => out[0] = (market.number(slots.capacity(agent)) / scales.capacity) as f32,
+            Self::Cost => out[0] = (market.number(slots.srmc(agent)) / scales.cost) as f32,
+            Self::RivalCosts => rivals(agents, agent, out, |j| market.number(slots.srmc(j)) / scales.cost),
+            Self::RivalCapacities => rivals(agents, agent, out, |j| market.number(slots.capacity(j)) / scales.capacity),
             Self::Hour => out[0] = (f64::from(week_hour % 24) / 24.0) as f32,
             Self::Weekday => out[0] = (f64::from(week_hour / 24) / 7.0) as f32,
             Self::HourSinCos => out.copy_from_slice(&HOURS[(week_hour % 24) as usize]),
             Self::WeekdaySinCos => out.copy_from_slice(&DAYS[(week_hour / 24) as usize]),
-            Self::LastPrice => out[0] = (state.price[row] / scales.cost) as f32,
-            Self::LastDispatch => out[0] = (state.dispatch[cells()][agent] / scales.capacity) as f32,
+            Self::LastPrice => out[0] = (market.of_market(&state.price) / scales.cost) as f32,
+            Self::LastDispatch => out[0] = (market.of_agent(&state.dispatch, agent) / scales.capacity) as f32,
             Self::DemandForecast(_) => {
                 for (h, x) in out.iter_mut().enumerate() {
                     *x = (series::forecast(scenario, shard, row, h as u32 + 1) / scales.demand) as f32;
@@ -178,11 +202,9 @@ impl Feature {
             }
             Self::ResidualDemand => {
                 let available = scenario.availability_at(shard.series_hour(scenario, row));
-                let mut residual = state.demand[row];
-                for (j, capacity) in parameters.capacity.iter().enumerate() {
-                    if j != agent {
-                        residual -= capacity * available.map_or(1.0, |a| a[j]);
-                    }
+                let mut residual = market.of_market(&state.demand);
+                for j in (0..agents).filter(|&j| j != agent) {
+                    residual -= market.number(slots.capacity(j)) * available.map_or(1.0, |a| a[j]);
                 }
                 out[0] = (residual / scales.demand) as f32;
             }
@@ -191,9 +213,9 @@ impl Feature {
                 out[0] = available.map_or(1.0, |a| a[agent]) as f32;
             }
             Self::RivalOffers => {
-                let (prices, quantities) = out.split_at_mut(scenario.agents() - 1);
-                rivals(&state.offer_price[cells()], agent, scales.cost, prices);
-                rivals(&state.offer_quantity[cells()], agent, scales.capacity, quantities);
+                let (prices, quantities) = out.split_at_mut(agents - 1);
+                rivals(agents, agent, prices, |j| market.of_agent(&state.offer_price, j) / scales.cost);
+                rivals(agents, agent, quantities, |j| market.of_agent(&state.offer_quantity, j) / scales.capacity);
             }
         }
     }
@@ -260,25 +282,109 @@ impl Feature {
     }
 }
 
+/// What a feature depends on beside the scenario.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Varies {
+    /// The agent, and the numbers that an episode draws, if any.
+    Episode,
+    /// The market's state, alike for all its agents.
+    Market,
+    /// The state of market and agent.
+    Agent,
+}
+
+/// Floats that are copied at once.
+const CHUNK: usize = 8;
+
+/// How an observation is put together: what never changes is written once and for all, what all agents of a market see
+/// alike once per market; a row is the two laid over each other, and then what is the agent's own.
+#[derive(Debug, Clone, Default)]
+pub struct Template {
+    /// F rounded up to whole chunks.
+    padded: usize,
+    /// Bits of what never changes, zero elsewhere, (A, padded).
+    fixed: Vec<f32>,
+    /// Features that the market's agents see alike, with their first and last column.
+    market: Vec<(Feature, usize, usize)>,
+    /// Features of the agent's own.
+    own: Vec<(Feature, usize, usize)>,
+}
+
+impl Template {
+    /// Sorts the features of a scenario and writes those that never change.
+    pub fn new(scenario: &Scenario) -> Self {
+        let padded = scenario.width.next_multiple_of(CHUNK);
+        let mut template = Self { padded, fixed: vec![0.0; scenario.agents() * padded], market: vec![], own: vec![] };
+        let any_shard = Shard::new(scenario, 0, 1, 0);
+        let view = View::new(scenario, &any_shard, 0);
+        let mut at = 0;
+        for &(feature, width) in &scenario.features {
+            match feature.varies() {
+                Varies::Episode if !scenario.is_randomised() => {
+                    for (agent, row) in template.fixed.chunks_exact_mut(padded).enumerate() {
+                        feature.write(&view, agent, &mut row[at..at + width]);
+                    }
+                }
+                Varies::Market => template.market.push((feature, at, at + width)),
+                Varies::Episode | Varies::Agent => template.own.push((feature, at, at + width)),
+            }
+            at += width;
+        }
+        template
+    }
+}
+
 /// Writes the observations of rows `rows`, (S, L, F) of the whole shard, for the acting agents.
+#[inline(always)]
 pub fn observe(
     scenario: &Scenario,
+    template: &Template,
     seats: &Seats,
-    shard: &Shard,
+    shard: &mut Shard,
     rows: std::ops::Range<usize>,
     observations: &mut [f32],
 ) {
     let (width, acting) = (scenario.width, seats.acting());
+    let mut market_row = std::mem::take(&mut shard.scratch.market_row);
+    market_row.resize(template.padded, 0.0);
+    let end = rows.end * acting.len() * width;
     for row in rows {
         let market = View::new(scenario, shard, row);
-        let market_rows = observations[row * acting.len() * width..].chunks_exact_mut(width);
-        for (&agent, mut rest) in acting.iter().zip(market_rows) {
-            for (feature, width) in &scenario.features {
-                let (out, later) = rest.split_at_mut(*width);
-                feature.write(&market, agent, out);
-                rest = later;
+        for &(feature, from, to) in &template.market {
+            feature.write(&market, 0, &mut market_row[from..to]);
+        }
+        let first = row * acting.len() * width;
+        let mut at = first;
+        for &agent in acting {
+            let fixed = &template.fixed[agent * template.padded..][..template.padded];
+            overlay(fixed, &market_row, &mut observations[at..end], width);
+            at += width;
+        }
+        if !template.own.is_empty() {
+            for (out, &agent) in observations[first..].chunks_exact_mut(width).zip(acting) {
+                for &(feature, from, to) in &template.own {
+                    feature.write(&market, agent, &mut out[from..to]);
+                }
             }
         }
+    }
+    shard.scratch.market_row = market_row;
+}
+
+/// Writes `width` floats of two rows laid over each other, one of which is zero in each column. Whole chunks are written
+/// where there is room: what is too much is overwritten by the next row.
+#[inline(always)]
+fn overlay(fixed: &[f32], market: &[f32], out: &mut [f32], width: usize) {
+    let over = |a: f32, b: f32| f32::from_bits(a.to_bits() | b.to_bits());
+    if out.len() < fixed.len() {
+        for (x, (a, b)) in out.iter_mut().take(width).zip(fixed.iter().zip(market)) {
+            *x = over(*a, *b);
+        }
+        return;
+    }
+    let chunks = fixed.as_chunks::<CHUNK>().0.iter().zip(market.as_chunks::<CHUNK>().0);
+    for (out, (a, b)) in out.as_chunks_mut::<CHUNK>().0.iter_mut().zip(chunks) {
+        *out = std::array::from_fn(|i| over(a[i], b[i]));
     }
 }
 
@@ -298,11 +404,10 @@ pub fn bounds(scenario: &Scenario, seats: &Seats) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Everybody's numbers but the agent's own, in order.
-#[inline]
-fn rivals(values: &[f64], agent: usize, scale: f64, out: &mut [f32]) {
-    let others = values[..agent].iter().chain(&values[agent + 1..]);
-    for (x, value) in out.iter_mut().zip(others) {
-        *x = (value / scale) as f32;
+#[inline(always)]
+fn rivals(agents: usize, agent: usize, out: &mut [f32], value: impl Fn(usize) -> f64) {
+    for (x, j) in out.iter_mut().zip((0..agents).filter(|&j| j != agent)) {
+        *x = value(j) as f32;
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::shard::Shard;
+use crate::simd::{LANES, Lanes, lanes};
 use crate::spec::named;
 
 named! {
@@ -17,23 +18,23 @@ named! {
     }
 }
 
-/// What one agent's step came to: all that a term may look at.
+/// What one agent's step came to in each environment of a block: all that a term may look at.
 #[derive(Debug, Clone, Copy)]
-pub struct AgentStep {
+pub struct AgentStep<'a> {
     /// Profit, $.
-    pub profit: f64,
+    pub profit: &'a Lanes,
     /// Offered price after floor and cap, $/MWh.
-    pub offer_price: f64,
+    pub offer_price: &'a Lanes,
     /// Offered quantity, MW.
-    pub offer_quantity: f64,
+    pub offer_quantity: &'a Lanes,
     /// Capacity, MW.
-    pub capacity: f64,
+    pub capacity: &'a Lanes,
     /// SRMC, $/MWh.
-    pub srmc: f64,
+    pub srmc: &'a Lanes,
     /// Dispatched quantity, MW.
-    pub dispatch: f64,
+    pub dispatch: &'a Lanes,
     /// The market's unserved energy, MWh.
-    pub unserved: f64,
+    pub unserved: &'a Lanes,
 }
 
 impl Term {
@@ -45,39 +46,46 @@ impl Term {
         }
     }
 
-    /// The term's value before its weight.
-    #[inline]
-    fn value(self, step: &AgentStep) -> f64 {
+    /// The term's value before its weight, in each of the environments of a block.
+    #[inline(always)]
+    fn value(self, step: &AgentStep<'_>) -> Lanes {
         match self {
-            Self::Profit => step.profit,
-            Self::BidPenalty => -(step.offer_price - step.srmc).powi(2),
-            Self::UnservedPenalty => -step.unserved,
+            Self::Profit => *step.profit,
+            Self::BidPenalty => lanes(|l| -(step.offer_price[l] - step.srmc[l]).powi(2)),
+            Self::UnservedPenalty => lanes(|l| -step.unserved[l]),
         }
     }
 }
 
-/// Writes the rewards of the acting agents, (S, L).
-pub fn reward(scenario: &Scenario, seats: &Seats, shard: &Shard, profits: &[f64], rewards: &mut [f32]) {
-    let agents = scenario.agents();
+/// Writes the rewards of the acting agents of a block, (rows, L); `profits` is (A,) lanes.
+#[inline(always)]
+pub fn reward(scenario: &Scenario, seats: &Seats, shard: &Shard, block: usize, profits: &[Lanes], rewards: &mut [f32]) {
+    let (agents, slots) = (scenario.agents(), scenario.slots());
     let acting = seats.acting();
-    for (row, rewards) in rewards.chunks_exact_mut(acting.len()).enumerate() {
-        let parameters = shard.parameters(scenario, row);
-        for (reward, &agent) in rewards.iter_mut().zip(acting) {
-            let cell = row * agents + agent;
-            let step = AgentStep {
-                profit: profits[cell],
-                offer_price: shard.state.offer_price[cell],
-                offer_quantity: shard.state.offer_quantity[cell],
-                capacity: parameters.capacity[agent],
-                srmc: parameters.srmc[agent],
-                dispatch: shard.state.dispatch[cell],
-                unserved: shard.state.unserved[row],
-            };
-            let mut sum = 0.0;
-            for &term in &scenario.terms {
-                sum += parameters.weight(term) * Term::ALL[term].value(&step);
+    let state = &shard.state;
+    for (slot, &agent) in acting.iter().enumerate() {
+        let cell = block * agents + agent;
+        let capacity = shard.numbers.block(block, slots.capacity(agent));
+        let srmc = shard.numbers.block(block, slots.srmc(agent));
+        let step = AgentStep {
+            profit: &profits[agent],
+            offer_price: &state.offer_price[cell],
+            offer_quantity: &state.offer_quantity[cell],
+            capacity: &capacity,
+            srmc: &srmc,
+            dispatch: &state.dispatch[cell],
+            unserved: &state.unserved[block],
+        };
+        let mut sum = [0.0; LANES];
+        for &term in &scenario.terms {
+            let weight = shard.numbers.block(block, slots.weight(term));
+            let value = Term::ALL[term].value(&step);
+            for l in 0..LANES {
+                sum[l] += weight[l] * value[l];
             }
-            *reward = (scenario.reward_scale * sum) as f32;
+        }
+        for (row, x) in rewards.chunks_exact_mut(acting.len()).zip(sum) {
+            row[slot] = (scenario.reward_scale * x) as f32;
         }
     }
 }

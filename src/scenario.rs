@@ -76,48 +76,69 @@ const KNOBS: usize = Knob::FirstWeight as usize + Term::ALL.len();
 /// Derived from the row after drawing: standard deviation and clips of the demand noise, MW.
 const DERIVED: usize = 3;
 
-/// The numbers of one environment in one episode: a view of a parameter row.
+/// Where each number of an episode stands.
 ///
 /// Rows are laid out `[capacity; G] [srmc; G] [knobs] [noise sd, low, high]`.
 #[derive(Debug, Clone, Copy)]
-pub struct Parameters<'a> {
-    /// Capacities, MW, (G,).
-    pub capacity: &'a [f64],
-    /// SRMC, $/MWh, (G,).
-    pub srmc: &'a [f64],
-    knobs: &'a [f64],
+pub struct Slots {
+    generators: usize,
 }
 
-impl Parameters<'_> {
+impl Slots {
+    /// Capacity of a generator, MW.
+    #[inline(always)]
+    pub fn capacity(self, generator: usize) -> usize {
+        generator
+    }
+    /// SRMC of a generator, $/MWh.
+    #[inline(always)]
+    pub fn srmc(self, generator: usize) -> usize {
+        self.generators + generator
+    }
     /// Multiplies the demand series.
-    #[inline]
-    pub fn demand_factor(&self) -> f64 {
-        self.knobs[Knob::Factor as usize]
+    #[inline(always)]
+    pub fn demand_factor(self) -> usize {
+        self.knob(Knob::Factor)
     }
     /// Largest distance of an offer from SRMC, $/MWh.
-    #[inline]
-    pub fn max_bid_delta(&self) -> f64 {
-        self.knobs[Knob::MaxBidDelta as usize]
+    #[inline(always)]
+    pub fn max_bid_delta(self) -> usize {
+        self.knob(Knob::MaxBidDelta)
     }
     /// Price floor, $/MWh; -infinity for none.
-    #[inline]
-    pub fn price_floor(&self) -> f64 {
-        self.knobs[Knob::Floor as usize]
+    #[inline(always)]
+    pub fn price_floor(self) -> usize {
+        self.knob(Knob::Floor)
     }
     /// Price cap, $/MWh; infinity for none.
-    #[inline]
-    pub fn price_cap(&self) -> f64 {
-        self.knobs[Knob::Cap as usize]
+    #[inline(always)]
+    pub fn price_cap(self) -> usize {
+        self.knob(Knob::Cap)
     }
     /// Weight of the reward term with this place in [`Term::ALL`].
-    #[inline]
-    pub fn weight(&self, term: usize) -> f64 {
-        self.knobs[Knob::FirstWeight as usize + term]
+    #[inline(always)]
+    pub fn weight(self, term: usize) -> usize {
+        self.knob(Knob::FirstWeight) + term
     }
-    /// Standard deviation, lower and upper clip of the demand noise, MW.
-    #[inline]
-    pub fn demand_noise(&self) -> (f64, f64, f64) {
-        (self.knobs[KNOBS], self.knobs[KNOBS + 1], self.knobs[KNOBS + 2])
+    /// Standard deviation of the demand noise, MW.
+    #[inline(always)]
+    pub fn noise_sd(self) -> usize {
+        2 * self.generators + KNOBS
+    }
+    /// Lower clip of the demand noise, MW.
+    #[inline(always)]
+    pub fn noise_low(self) -> usize {
+        self.noise_sd() + 1
+    }
+    /// Upper clip of the demand noise, MW.
+    #[inline(always)]
+    pub fn noise_high(self) -> usize {
+        self.noise_sd() + 2
+    }
+
+    #[inline(always)]
+    fn knob(self, knob: Knob) -> usize {
+        2 * self.generators + knob as usize
     }
 }
 
@@ -218,6 +239,9 @@ impl Scenario {
         };
         let with_width = |feature: &Feature| (*feature, feature.labels(generators).len());
         let features: Vec<(Feature, usize)> = spec.observation.iter().map(with_width).collect();
+        if features.iter().all(|(_, width)| *width == 0) {
+            return Err(Error::value("observation", "is empty in a market of one agent: name a feature of its own"));
+        }
         let terms = (0..Term::ALL.len()).filter(|&i| spec.reward.weights[i] != Number::Fixed(0.0)).collect();
 
         let mut scenario = Self {
@@ -288,26 +312,22 @@ impl Scenario {
         self.derive(row);
     }
 
-    /// A parameter row as named numbers.
-    #[inline]
-    pub fn parameters<'a>(&self, row: &'a [f64]) -> Parameters<'a> {
-        let g = self.agents();
-        let (capacity, rest) = row.split_at(g);
-        let (srmc, knobs) = rest.split_at(g);
-        Parameters { capacity, srmc, knobs }
+    /// Where each number of an episode stands.
+    #[inline(always)]
+    pub fn slots(&self) -> Slots {
+        Slots { generators: self.agents() }
     }
 
     /// Fills in what follows from the drawn numbers: `N(0, noise * demand_scale)` clipped to
     /// `[-0.5 * max(0, min base), 0.5 * max(0, sum K - max base)]`.
     fn derive(&self, row: &mut [f64]) {
-        let g = self.agents();
-        let knobs = 2 * g;
-        let noise = row[knobs + Knob::Noise as usize];
-        let factor = row[knobs + Knob::Factor as usize];
-        let supply: f64 = row[..g].iter().sum();
-        row[knobs + KNOBS] = noise * self.scales.demand;
-        row[knobs + KNOBS + 1] = -0.5 * (self.demand_min * factor).max(0.0);
-        row[knobs + KNOBS + 2] = 0.5 * (supply - self.demand_max * factor).max(0.0);
+        let slots = self.slots();
+        let noise = row[slots.knob(Knob::Noise)];
+        let factor = row[slots.demand_factor()];
+        let supply: f64 = row[..self.agents()].iter().sum();
+        row[slots.noise_sd()] = noise * self.scales.demand;
+        row[slots.noise_low()] = -0.5 * (self.demand_min * factor).max(0.0);
+        row[slots.noise_high()] = 0.5 * (supply - self.demand_max * factor).max(0.0);
     }
 
     /// With noise, a peak above the capacity of a fixed fleet would leave the noise no room upwards and bias it.

@@ -1,15 +1,18 @@
-//! The state of a fixed block of environments, structure of arrays, with its scratch.
-
-use serde::{Deserialize, Serialize};
+//! The state of a fixed number of environments, structure of arrays, with its scratch.
+//!
+//! Environments stand in blocks of [`LANES`]: the numbers of one agent in the eight environments of a block are
+//! neighbours, so that a stage handles eight markets by one vector instruction. The last block of a batch may have lanes
+//! to spare; they are computed with the others and never seen.
 
 use crate::rng::Streams;
-use crate::scenario::{Parameters, Scenario};
+use crate::scenario::Scenario;
+use crate::simd::{LANES, Lanes};
 
 /// Environments in one shard. Results do not depend on it.
 pub const SHARD: usize = 64;
 
-/// What a snapshot keeps. S rows, A agents.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// What outlives a step. S rows rounded up to whole blocks, A agents.
+#[derive(Debug, Clone)]
 pub struct State {
     /// Seed of each environment, (S,).
     pub seed: Vec<u64>,
@@ -19,22 +22,22 @@ pub struct State {
     pub t: Vec<u32>,
     /// Hour of the series at which the episode started, (S,).
     pub start: Vec<u32>,
-    /// Demand that the next step clears, MW, (S,).
-    pub demand: Vec<f64>,
-    /// Last clearing price, $/MWh, 0 after a reset, (S,).
-    pub price: Vec<f64>,
-    /// Last unserved energy, MWh, (S,).
-    pub unserved: Vec<f64>,
+    /// Demand that the next step clears, MW, (S / 8) blocks.
+    pub demand: Vec<Lanes>,
+    /// Last clearing price, $/MWh, 0 after a reset, (S / 8) blocks.
+    pub price: Vec<Lanes>,
+    /// Last unserved energy, MWh, (S / 8) blocks.
+    pub unserved: Vec<Lanes>,
     /// The environment has been reset at least once, (S,).
     pub started: Vec<bool>,
     /// The episode has ended, (S,).
     pub finished: Vec<bool>,
-    /// Last offered prices, $/MWh, 0 after a reset, (S, A).
-    pub offer_price: Vec<f64>,
-    /// Last offered quantities, MW, 0 after a reset, (S, A).
-    pub offer_quantity: Vec<f64>,
-    /// Last dispatch, MW, 0 after a reset, (S, A).
-    pub dispatch: Vec<f64>,
+    /// Last offered prices, $/MWh, 0 after a reset, (S / 8 blocks, A).
+    pub offer_price: Vec<Lanes>,
+    /// Last offered quantities, MW, 0 after a reset, (S / 8 blocks, A).
+    pub offer_quantity: Vec<Lanes>,
+    /// Last dispatch, MW, 0 after a reset, (S / 8 blocks, A).
+    pub dispatch: Vec<Lanes>,
 }
 
 /// Temporary working memory of a step; holds nothing between steps.
@@ -42,49 +45,91 @@ pub struct State {
 pub struct Scratch {
     /// Working memory of the clearing.
     pub clearing: crate::market::Scratch,
+    /// One market out of its lanes.
+    pub market: OneMarket,
     /// Rows that this step resets instead of stepping, (S,).
     pub resetting: Vec<bool>,
-    /// Offered price less SRMC as a share of its largest distance, in [-1, 1], (S, L).
-    pub price_moves: Vec<f64>,
+    /// The numbers that are being drawn, (slots,).
+    pub numbers: Vec<f64>,
+    /// Profits, $, (A,) of the block at hand.
+    pub profit: Vec<Lanes>,
+    /// What all acting agents of one environment see alike; see [`crate::observers`].
+    pub market_row: Vec<f32>,
 }
 
-/// Parameter rows: one per environment when the scenario draws numbers, else one for all.
+/// The offers and the dispatch of one market, (A,) each.
+#[derive(Debug, Clone, Default)]
+pub struct OneMarket {
+    /// Offered prices, $/MWh.
+    pub prices: Vec<f64>,
+    /// Offered quantities, MW.
+    pub quantities: Vec<f64>,
+    /// Dispatch, MW.
+    pub dispatch: Vec<f64>,
+}
+
+impl OneMarket {
+    /// Takes the offers of one lane of a block.
+    pub fn gather(&mut self, prices: &[Lanes], quantities: &[Lanes], lane: usize) {
+        self.prices.clear();
+        self.prices.extend(prices.iter().map(|lanes| lanes[lane]));
+        self.quantities.clear();
+        self.quantities.extend(quantities.iter().map(|lanes| lanes[lane]));
+        self.dispatch.resize(prices.len(), 0.0);
+    }
+}
+
+/// The numbers of the episodes, by slot: one for all environments, or each its own where the scenario draws them.
 #[derive(Debug, Clone)]
-pub struct Numbers {
-    rows: Vec<f64>,
-    stride: usize,
+pub enum Numbers {
+    /// The same in every environment, (slots,).
+    Shared(Vec<f64>),
+    /// Drawn per environment and episode, (S / 8 blocks, slots).
+    Drawn {
+        /// The numbers.
+        lanes: Vec<Lanes>,
+        /// Slots of one environment.
+        slots: usize,
+    },
 }
 
 impl Numbers {
-    fn new(scenario: &Scenario, rows: usize) -> Self {
+    fn new(scenario: &Scenario, blocks: usize) -> Self {
         let base = scenario.base_row();
         if scenario.is_randomised() {
-            Self { rows: base.repeat(rows), stride: base.len() }
+            let block: Vec<Lanes> = base.iter().map(|&x| [x; LANES]).collect();
+            Self::Drawn { lanes: block.repeat(blocks), slots: base.len() }
         } else {
-            Self { rows: base.to_vec(), stride: 0 }
+            Self::Shared(base.to_vec())
         }
     }
 
-    /// The numbers of one environment in its episode.
-    #[inline]
-    pub fn of<'a>(&'a self, scenario: &Scenario, row: usize) -> Parameters<'a> {
-        let width = scenario.base_row().len();
-        scenario.parameters(&self.rows[row * self.stride..][..width])
+    /// A number in the environments of a block.
+    #[inline(always)]
+    pub fn block(&self, block: usize, slot: usize) -> Lanes {
+        match self {
+            Self::Shared(numbers) => [numbers[slot]; LANES],
+            Self::Drawn { lanes, slots } => lanes[block * slots + slot],
+        }
     }
 
-    fn draw(&mut self, scenario: &Scenario, row: usize, streams: Streams) {
-        if self.stride > 0 {
-            scenario.draw(streams, &mut self.rows[row * self.stride..][..self.stride]);
+    /// A number in one environment.
+    #[inline]
+    pub fn row(&self, row: usize, slot: usize) -> f64 {
+        match self {
+            Self::Shared(numbers) => numbers[slot],
+            Self::Drawn { lanes, slots } => lanes[row / LANES * slots + slot][row % LANES],
         }
     }
 }
 
-/// A block of environments.
+/// Some environments.
 #[derive(Debug, Clone)]
 pub struct Shard {
     /// Place of the first row among all environments.
     pub first: usize,
-    /// What a snapshot keeps.
+    rows: usize,
+    /// What outlives a step.
     pub state: State,
     /// The numbers of the episodes.
     pub numbers: Numbers,
@@ -95,43 +140,41 @@ pub struct Shard {
 impl Shard {
     /// `rows` environments with seeds `first_seed`, `first_seed + 1`, ..., not yet reset.
     pub fn new(scenario: &Scenario, first: usize, rows: usize, first_seed: u64) -> Self {
-        let cells = rows * scenario.agents();
+        let blocks = rows.div_ceil(LANES);
+        let (padded, cells) = (blocks * LANES, blocks * scenario.agents());
         let state = State {
-            seed: (0..rows as u64).map(|i| first_seed.wrapping_add(i)).collect(),
-            episode: vec![0; rows],
-            t: vec![0; rows],
-            start: vec![0; rows],
-            demand: vec![0.0; rows],
-            price: vec![0.0; rows],
-            unserved: vec![0.0; rows],
-            started: vec![false; rows],
-            finished: vec![false; rows],
-            offer_price: vec![0.0; cells],
-            offer_quantity: vec![0.0; cells],
-            dispatch: vec![0.0; cells],
+            seed: (0..padded as u64).map(|i| first_seed.wrapping_add(i)).collect(),
+            episode: vec![0; padded],
+            t: vec![0; padded],
+            start: vec![0; padded],
+            demand: vec![[0.0; LANES]; blocks],
+            price: vec![[0.0; LANES]; blocks],
+            unserved: vec![[0.0; LANES]; blocks],
+            started: vec![false; padded],
+            finished: vec![false; padded],
+            offer_price: vec![[0.0; LANES]; cells],
+            offer_quantity: vec![[0.0; LANES]; cells],
+            dispatch: vec![[0.0; LANES]; cells],
         };
-        Self {
-            first,
-            state,
-            numbers: Numbers::new(scenario, rows),
-            scratch: Scratch {
-                resetting: vec![false; rows],
-                price_moves: Vec::with_capacity(cells),
-                ..Scratch::default()
-            },
-        }
+        let scratch = Scratch {
+            resetting: vec![false; padded],
+            numbers: scenario.base_row().to_vec(),
+            profit: vec![[0.0; LANES]; scenario.agents()],
+            ..Scratch::default()
+        };
+        Self { first, rows, state, numbers: Numbers::new(scenario, blocks), scratch }
     }
 
     /// Environments in this shard.
-    #[inline]
+    #[inline(always)]
     pub fn rows(&self) -> usize {
-        self.state.t.len()
+        self.rows
     }
 
-    /// The numbers of one environment in its episode.
-    #[inline]
-    pub fn parameters<'a>(&'a self, scenario: &Scenario, row: usize) -> Parameters<'a> {
-        self.numbers.of(scenario, row)
+    /// Blocks of environments, the last of which may have lanes to spare.
+    #[inline(always)]
+    pub fn blocks(&self) -> usize {
+        self.state.demand.len()
     }
 
     /// The random streams of one environment in its episode.
@@ -141,24 +184,26 @@ impl Shard {
     }
 
     /// The hour of the series that the next step clears; past the end of the series, its last hour.
-    #[inline]
+    #[inline(always)]
     pub fn series_hour(&self, scenario: &Scenario, row: usize) -> u32 {
-        (self.state.start[row] + self.state.t[row]).min(scenario.demand.len() as u32 - 1)
+        self.state.start[row].saturating_add(self.state.t[row]).min(scenario.demand.len() as u32 - 1)
     }
 
     /// Draws the numbers of one environment's episode; they follow from its seed and episode.
-    pub fn draw_parameters(&mut self, scenario: &Scenario, row: usize) {
+    pub fn draw_numbers(&mut self, scenario: &Scenario, row: usize) {
         let streams = self.streams(row);
-        self.numbers.draw(scenario, row, streams);
-    }
-
-    /// Takes a state that was checked to fit this scenario.
-    pub fn restore(&mut self, scenario: &Scenario, state: State) {
-        self.state = state;
-        for row in 0..self.rows() {
-            if self.state.started[row] {
-                self.draw_parameters(scenario, row);
+        if let Numbers::Drawn { lanes, slots } = &mut self.numbers {
+            let drawn = &mut self.scratch.numbers;
+            scenario.draw(streams, drawn);
+            for (lanes, x) in lanes[row / LANES * *slots..].iter_mut().zip(drawn) {
+                lanes[row % LANES] = *x;
             }
         }
     }
+}
+
+/// One environment's numbers out of lanes: `cells` is (blocks, A), the result one number per agent.
+#[inline]
+pub fn of_row(cells: &[Lanes], agents: usize, row: usize) -> impl Iterator<Item = f64> + '_ {
+    cells[row / LANES * agents..][..agents].iter().map(move |lanes| lanes[row % LANES])
 }

@@ -6,7 +6,8 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::scenario::{Scenario, fnv1a};
 use crate::seats::Seats;
-use crate::shard::State;
+use crate::shard::{Shard, of_row};
+use crate::simd::LANES;
 use crate::step::Outputs;
 
 /// Changes whenever the encoding does.
@@ -41,7 +42,7 @@ struct Snapshot {
     fingerprint: u64,
     limit: Option<u32>,
     seats: Seats,
-    shards: Vec<State>,
+    shards: Vec<Saved>,
     last: LastStep,
 }
 
@@ -53,7 +54,7 @@ impl Batch {
             fingerprint: self.scenario.fingerprint,
             limit: self.limit,
             seats: self.seats.clone(),
-            shards: self.shards.iter().map(|shard| shard.state.clone()).collect(),
+            shards: self.shards.iter().map(|shard| Saved::new(&self.scenario, shard)).collect(),
             last,
         };
         let mut bytes = MAGIC.to_vec();
@@ -99,8 +100,8 @@ impl Batch {
         if !fits || !snapshot.last.fits(self) {
             return Err(bad("does not fit this engine"));
         }
-        for (shard, state) in self.shards.iter_mut().zip(snapshot.shards) {
-            shard.restore(&self.scenario, state);
+        for (shard, saved) in self.shards.iter_mut().zip(snapshot.shards) {
+            saved.restore(&self.scenario, shard);
         }
         self.limit = snapshot.limit;
         self.seats = seats;
@@ -108,7 +109,44 @@ impl Batch {
     }
 }
 
-impl State {
+/// The state of some environments, one after the other: what a shard holds, whatever its layout.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    seed: Vec<u64>,
+    episode: Vec<u64>,
+    t: Vec<u32>,
+    start: Vec<u32>,
+    demand: Vec<f64>,
+    price: Vec<f64>,
+    unserved: Vec<f64>,
+    started: Vec<bool>,
+    finished: Vec<bool>,
+    offer_price: Vec<f64>,
+    offer_quantity: Vec<f64>,
+    dispatch: Vec<f64>,
+}
+
+impl Saved {
+    fn new(scenario: &Scenario, shard: &Shard) -> Self {
+        let (rows, agents) = (shard.rows(), scenario.agents());
+        let state = &shard.state;
+        let cells = |lanes| (0..rows).flat_map(|row| of_row(lanes, agents, row)).collect();
+        Self {
+            seed: state.seed[..rows].to_vec(),
+            episode: state.episode[..rows].to_vec(),
+            t: state.t[..rows].to_vec(),
+            start: state.start[..rows].to_vec(),
+            demand: state.demand.as_flattened()[..rows].to_vec(),
+            price: state.price.as_flattened()[..rows].to_vec(),
+            unserved: state.unserved.as_flattened()[..rows].to_vec(),
+            started: state.started[..rows].to_vec(),
+            finished: state.finished[..rows].to_vec(),
+            offer_price: cells(&state.offer_price),
+            offer_quantity: cells(&state.offer_quantity),
+            dispatch: cells(&state.dispatch),
+        }
+    }
+
     fn fits(&self, scenario: &Scenario, rows: usize) -> bool {
         let cells = rows * scenario.agents();
         let hours = scenario.demand.len() as u64;
@@ -118,6 +156,36 @@ impl State {
             && [&self.offer_price, &self.offer_quantity, &self.dispatch].iter().all(|v| v.len() == cells)
             && self.t.iter().all(|&t| t <= scenario.horizon)
             && self.start.iter().all(|&start| u64::from(start) < hours)
+    }
+
+    /// Puts everything back; the numbers of the episodes follow from seed and episode.
+    fn restore(&self, scenario: &Scenario, shard: &mut Shard) {
+        let (rows, agents) = (shard.rows(), scenario.agents());
+        let state = &mut shard.state;
+        state.seed[..rows].copy_from_slice(&self.seed);
+        state.episode[..rows].copy_from_slice(&self.episode);
+        state.t[..rows].copy_from_slice(&self.t);
+        state.start[..rows].copy_from_slice(&self.start);
+        state.demand.as_flattened_mut()[..rows].copy_from_slice(&self.demand);
+        state.price.as_flattened_mut()[..rows].copy_from_slice(&self.price);
+        state.unserved.as_flattened_mut()[..rows].copy_from_slice(&self.unserved);
+        state.started[..rows].copy_from_slice(&self.started);
+        state.finished[..rows].copy_from_slice(&self.finished);
+        for (lanes, cells) in [
+            (&mut state.offer_price, &self.offer_price),
+            (&mut state.offer_quantity, &self.offer_quantity),
+            (&mut state.dispatch, &self.dispatch),
+        ] {
+            for (cell, x) in cells.iter().enumerate() {
+                let (row, agent) = (cell / agents, cell % agents);
+                lanes[row / LANES * agents + agent][row % LANES] = *x;
+            }
+        }
+        for row in 0..rows {
+            if self.started[row] {
+                shard.draw_numbers(scenario, row);
+            }
+        }
     }
 }
 

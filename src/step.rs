@@ -2,13 +2,14 @@
 
 use crate::bidding;
 use crate::clearing;
-use crate::observers;
+use crate::observers::{self, Template};
 use crate::rewards;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
 use crate::settle;
 use crate::shard::Shard;
+use crate::simd::{LANES, Lanes};
 use crate::spec::{EpisodeEnd, named};
 
 named! {
@@ -28,6 +29,8 @@ named! {
 pub struct Game<'a> {
     /// The compiled scenario.
     pub scenario: &'a Scenario,
+    /// How observations are put together.
+    pub template: &'a Template,
     /// Who plays whom.
     pub seats: &'a Seats,
     /// Episodes are cut after so many steps, if set.
@@ -59,34 +62,61 @@ pub struct Outputs<'a> {
     pub profits: &'a mut [f64],
 }
 
+/// One step of a shard, to be run at a level of vector instructions.
+pub struct Step<'a, 'b> {
+    /// What a step needs to know.
+    pub game: &'a Game<'a>,
+    /// Who starts the next episode.
+    pub autoreset: Autoreset,
+    /// The environments.
+    pub shard: &'a mut Shard,
+    /// (S, L, 2), finite.
+    pub actions: &'a [f32],
+    /// The caller's buffers.
+    pub out: &'a mut Outputs<'b>,
+}
+
+impl pulp::WithSimd for Step<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) {
+        step(simd, self.game, self.autoreset, self.shard, self.actions, self.out);
+    }
+}
+
 /// One step of every environment of a shard. `actions` is (S, L, 2), finite.
-pub fn step(game: &Game<'_>, autoreset: Autoreset, shard: &mut Shard, actions: &[f32], out: &mut Outputs<'_>) {
-    let Game { scenario, seats, .. } = *game;
+#[inline(always)]
+pub fn step<S: pulp::Simd>(
+    simd: S,
+    game: &Game<'_>,
+    autoreset: Autoreset,
+    shard: &mut Shard,
+    actions: &[f32],
+    out: &mut Outputs<'_>,
+) {
+    let Game { scenario, template, seats, .. } = *game;
     // Finished rows are stepped with the others, which does no harm, and then reset: no stage needs a mask.
-    shard.scratch.resetting.copy_from_slice(&shard.state.finished);
+    let resetting = shard.rows() > 0 && shard.state.finished.contains(&true);
+    if resetting {
+        shard.scratch.resetting.copy_from_slice(&shard.state.finished);
+    }
 
     bidding::offer(scenario, seats, shard, actions);
-    clearing::clear_shard(scenario, shard);
-    settle::settle(scenario, shard, out.profits);
-    rewards::reward(scenario, seats, shard, out.profits, out.rewards);
+    clearing::clear_shard(simd, scenario, shard);
+    settle_and_reward(game, shard, out);
     clock(game, shard, out);
-    for row in 0..shard.rows() {
-        if shard.scratch.resetting[row] {
-            reset(game, shard, row, None, None, out);
-        }
-    }
-    observers::observe(scenario, seats, shard, 0..shard.rows(), out.observations);
-
-    if autoreset == Autoreset::SameStep {
+    if resetting {
         for row in 0..shard.rows() {
-            if shard.state.finished[row] {
-                let size = seats.acting().len() * scenario.width;
-                let cells = row * size..(row + 1) * size;
-                out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
-                begin_episode(scenario, shard, row, None, None);
-                observers::observe(scenario, seats, shard, row..row + 1, out.observations);
+            if shard.scratch.resetting[row] {
+                reset(game, shard, row, None, None, out);
             }
         }
+    }
+    observers::observe(scenario, template, seats, shard, 0..shard.rows(), out.observations);
+
+    if autoreset == Autoreset::SameStep && shard.state.finished.contains(&true) {
+        reset_at_once(game, shard, out);
     }
 }
 
@@ -108,11 +138,27 @@ pub fn reset(
     out.truncated[row] = false;
     out.prices[row] = 0.0;
     out.unserved[row] = 0.0;
-    out.demand[row] = shard.state.demand[row];
+    out.demand[row] = shard.state.demand[row / LANES][row % LANES];
+}
+
+/// Keeps the true last observations of finished environments apart and starts their next episodes.
+#[inline(never)]
+fn reset_at_once(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
+    let Game { scenario, template, seats, .. } = *game;
+    let size = seats.acting().len() * scenario.width;
+    for row in 0..shard.rows() {
+        if shard.state.finished[row] {
+            let cells = row * size..(row + 1) * size;
+            out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
+            begin_episode(scenario, shard, row, None, None);
+            observers::observe(scenario, template, seats, shard, row..row + 1, out.observations);
+        }
+    }
 }
 
 /// Starts the next episode of one environment: episode 0 when it has none yet or gets a seed.
 fn begin_episode(scenario: &Scenario, shard: &mut Shard, row: usize, seed: Option<u64>, start: Option<u32>) {
+    let (block, lane) = (row / LANES, row % LANES);
     let state = &mut shard.state;
     if let Some(seed) = seed {
         state.seed[row] = seed;
@@ -123,33 +169,66 @@ fn begin_episode(scenario: &Scenario, shard: &mut Shard, row: usize, seed: Optio
     state.started[row] = true;
     state.finished[row] = false;
     state.t[row] = 0;
-    state.price[row] = 0.0;
-    state.unserved[row] = 0.0;
+    state.price[block][lane] = 0.0;
+    state.unserved[block][lane] = 0.0;
     let agents = scenario.agents();
     for cells in [&mut state.offer_price, &mut state.offer_quantity, &mut state.dispatch] {
-        cells[row * agents..][..agents].fill(0.0);
+        for lanes in &mut cells[block * agents..][..agents] {
+            lanes[lane] = 0.0;
+        }
     }
-    shard.draw_parameters(scenario, row);
+    shard.draw_numbers(scenario, row);
     shard.state.start[row] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
-    shard.state.demand[row] = series::demand(scenario, shard, row);
+    shard.state.demand[block][lane] = series::demand_of_row(scenario, shard, row);
 }
 
-/// Publishes what the step came to and moves on by one hour.
+/// Settles block by block and publishes what every agent's step came to.
+#[inline(always)]
+fn settle_and_reward(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
+    let Game { scenario, seats, .. } = *game;
+    let (agents, acting) = (scenario.agents(), seats.acting().len());
+    let mut profits = std::mem::take(&mut shard.scratch.profit);
+    for block in 0..shard.blocks() {
+        settle::settle(scenario, shard, block, &mut profits);
+        let rows = block * LANES..shard.rows().min((block + 1) * LANES);
+        let rewards = &mut out.rewards[rows.start * acting..rows.end * acting];
+        rewards::reward(scenario, seats, shard, block, &profits, rewards);
+        let dispatch = &shard.state.dispatch[block * agents..][..agents];
+        publish(&profits, &mut out.profits[rows.start * agents..rows.end * agents]);
+        publish(dispatch, &mut out.dispatch[rows.start * agents..rows.end * agents]);
+    }
+    shard.scratch.profit = profits;
+}
+
+/// Lanes of a block, (A,), become rows, (rows, A).
+#[inline(always)]
+fn publish(lanes: &[Lanes], rows: &mut [f64]) {
+    for (l, row) in rows.chunks_exact_mut(lanes.len()).enumerate() {
+        for (x, lanes) in row.iter_mut().zip(lanes) {
+            *x = lanes[l];
+        }
+    }
+}
+
+/// Publishes what the markets came to and moves on by one hour.
+#[inline(always)]
 fn clock(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
     let scenario = game.scenario;
+    let rows = shard.rows();
     let state = &mut shard.state;
-    out.prices.copy_from_slice(&state.price);
-    out.demand.copy_from_slice(&state.demand);
-    out.unserved.copy_from_slice(&state.unserved);
-    out.dispatch.copy_from_slice(&state.dispatch);
-    for row in 0..shard.rows() {
-        let state = &mut shard.state;
-        state.t[row] += 1;
-        let ended = state.t[row] >= scenario.horizon;
-        let cut = game.limit.is_some_and(|limit| state.t[row] >= limit);
+    out.prices.copy_from_slice(&state.price.as_flattened()[..rows]);
+    out.demand.copy_from_slice(&state.demand.as_flattened()[..rows]);
+    out.unserved.copy_from_slice(&state.unserved.as_flattened()[..rows]);
+    for row in 0..rows {
+        let t = state.t[row] + 1;
+        let ended = t >= scenario.horizon;
+        let cut = game.limit.is_some_and(|limit| t >= limit);
+        state.t[row] = t;
         out.terminated[row] = ended && scenario.episode_end == EpisodeEnd::Terminate;
         out.truncated[row] = cut || (ended && scenario.episode_end == EpisodeEnd::Truncate);
         state.finished[row] = ended || cut;
-        shard.state.demand[row] = series::demand(scenario, shard, row);
+    }
+    for block in 0..shard.blocks() {
+        shard.state.demand[block] = series::demand(scenario, shard, block);
     }
 }

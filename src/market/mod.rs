@@ -1,5 +1,6 @@
 //! One market's clearing: who runs ([`merit_order`]) and who is paid what ([`pricing`]).
 
+pub mod lanes;
 pub mod merit_order;
 pub mod pricing;
 

@@ -16,7 +16,8 @@ use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::observers;
 use crate::scenario::Scenario;
-use crate::shard::SHARD;
+use crate::shard::{SHARD, State, of_row};
+use crate::simd::Lanes;
 use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
@@ -265,9 +266,11 @@ impl Engine {
     /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each.
     fn offers<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let batch = self.lock()?;
-        let gather = |cells: fn(&crate::shard::State) -> &Vec<f64>| {
-            let all: Vec<f64> = batch.shards.iter().flat_map(|shard| cells(&shard.state)).copied().collect();
-            all.into_pyarray(py).reshape([batch.layout().envs, batch.layout().agents])
+        let Layout { envs, agents, .. } = batch.layout();
+        let gather = |cells: fn(&State) -> &Vec<Lanes>| {
+            let rows = batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(move |row| (shard, row)));
+            let all: Vec<f64> = rows.flat_map(|(shard, row)| of_row(cells(&shard.state), agents, row)).collect();
+            all.into_pyarray(py).reshape([envs, agents])
         };
         Ok((gather(|state| &state.offer_price)?, gather(|state| &state.offer_quantity)?))
     }
@@ -276,11 +279,12 @@ impl Engine {
     fn fleet<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let batch = self.lock()?;
         let Layout { envs, agents, .. } = batch.layout();
+        let slots = batch.scenario().slots();
         let (mut capacity, mut srmc) = (Vec::with_capacity(envs * agents), Vec::with_capacity(envs * agents));
         for env in 0..envs {
-            let parameters = batch.shards[env / SHARD].parameters(batch.scenario(), env % SHARD);
-            capacity.extend_from_slice(parameters.capacity);
-            srmc.extend_from_slice(parameters.srmc);
+            let (numbers, row) = (&batch.shards[env / SHARD].numbers, env % SHARD);
+            capacity.extend((0..agents).map(|agent| numbers.row(row, slots.capacity(agent))));
+            srmc.extend((0..agents).map(|agent| numbers.row(row, slots.srmc(agent))));
         }
         let shape = [envs, agents];
         Ok((capacity.into_pyarray(py).reshape(shape)?, srmc.into_pyarray(py).reshape(shape)?))
@@ -289,10 +293,10 @@ impl Engine {
     /// Where each environment stands: steps taken, hour of the series that the next step clears, episode; (N,) each.
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Clock<'py>> {
         let batch = self.lock()?;
-        let states = || batch.shards.iter().map(|shard| &shard.state);
-        let t: Vec<i64> = states().flat_map(|s| &s.t).map(|&t| i64::from(t)).collect();
-        let hour: Vec<i64> = states().flat_map(|s| s.t.iter().zip(&s.start)).map(|(&t, &h)| i64::from(t + h)).collect();
-        let episode: Vec<i64> = states().flat_map(|s| &s.episode).map(|&e| e as i64).collect();
+        let rows = || batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(move |row| (&shard.state, row)));
+        let t: Vec<i64> = rows().map(|(state, row)| i64::from(state.t[row])).collect();
+        let hour: Vec<i64> = rows().map(|(state, row)| i64::from(state.t[row] + state.start[row])).collect();
+        let episode: Vec<i64> = rows().map(|(state, row)| state.episode[row] as i64).collect();
         Ok((t.into_pyarray(py), hour.into_pyarray(py), episode.into_pyarray(py)))
     }
 }

@@ -16,6 +16,7 @@ use crate::observers::{Feature, PRESETS};
 use crate::rewards::Term;
 use crate::scenario::Scenario;
 use crate::seats::Seat;
+use crate::simd::{Level, Simd};
 use crate::spec::{BiddingRule, EpisodeEnd, EpisodeStart, Kink, Pricing, Scarcity, TieBreak};
 use crate::step::Autoreset;
 
@@ -71,29 +72,10 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     dict.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
     dict.set_item("cores", std::thread::available_parallelism().map_or(1, usize::from))?;
-    dict.set_item("simd", simd())?;
+    dict.set_item("simd", Simd::get()?.level().name())?;
+    let levels = Level::ALL.iter().filter(|level| Simd::of(**level).is_some());
+    dict.set_item("simd_available", levels.map(|level| level.name()).collect::<Vec<_>>())?;
     Ok(dict)
-}
-
-/// Vector extensions of this processor that matter to the engine.
-fn simd() -> Vec<&'static str> {
-    let mut found = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        found.push("sse2");
-        if std::arch::is_x86_feature_detected!("avx2") {
-            found.push("avx2");
-        }
-        if std::arch::is_x86_feature_detected!("fma") {
-            found.push("fma");
-        }
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            found.push("avx512f");
-        }
-    }
-    #[cfg(target_arch = "aarch64")]
-    found.push("neon");
-    found
 }
 
 #[pymodule]

@@ -1,7 +1,9 @@
 //! Results depend on nothing but scenario, seed and actions; errors change nothing.
 
 use vecmarket::batch::Resets;
+use vecmarket::simd::{Level, Simd};
 use vecmarket::snapshot::LastStep;
+use vecmarket::spec::TieBreak;
 use vecmarket::step::Autoreset;
 
 use crate::game::{Buffers, Game, actions, spec};
@@ -120,4 +122,24 @@ fn refused_calls_change_nothing() {
     let before = game.batch.snapshot(LastStep::default()).expect("a snapshot");
     assert_eq!(message(game.step(&good, Autoreset::Disabled)), "environment 0: its episode has ended; reset it first");
     assert_eq!(game.batch.snapshot(LastStep::default()).expect("a snapshot"), before);
+}
+
+#[test]
+fn vector_instructions_do_not_change_results() {
+    let run = |level: Level| {
+        let simd = Simd::of(level)?;
+        // Ties in proportion, so that the kernel in lanes is the one that runs.
+        let mut spec = spec(7);
+        spec.rules.tie_break = TieBreak::ProRata;
+        let mut game = Game::new(spec, 70, 1, 1);
+        game.batch.set_simd(simd);
+        game.reset();
+        Some(play(&mut game, 12))
+    };
+    let baseline = run(Level::Baseline);
+    assert!(baseline.is_some());
+    for level in [Level::Avx2, Level::Avx512] {
+        let wider = run(level);
+        assert!(wider.is_none() || wider == baseline, "{}", level.name());
+    }
 }

@@ -1,0 +1,108 @@
+//! Lanes, and which vector instructions the step runs with: chosen once at run time, so that one wheel serves every processor.
+//!
+//! The stages are plain loops over lanes. Compiled inside [`Simd::run`] they use the wider registers; arithmetic is the
+//! same operation by operation (nothing is fused or reordered), so results do not depend on the choice.
+
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+use crate::spec::named;
+
+/// Environments that are computed side by side.
+pub const LANES: usize = 8;
+/// One number of each of them.
+pub type Lanes = [f64; LANES];
+
+named! {
+    /// A level of vector instructions.
+    Level {
+        /// What every processor of the target has (SSE2 on x86-64, NEON on aarch64).
+        Baseline = "baseline",
+        /// AVX2 and FMA's company (x86-64-v3).
+        Avx2 = "avx2",
+        /// AVX-512 (x86-64-v4).
+        Avx512 = "avx512",
+    }
+}
+
+/// A level that this processor has.
+#[derive(Debug, Clone, Copy)]
+pub enum Simd {
+    /// No more than the target's baseline.
+    Baseline,
+    /// x86-64-v3.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    /// x86-64-v4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+}
+
+/// The environment variable that forces a level.
+const VARIABLE: &str = "VECMARKET_SIMD";
+
+impl Simd {
+    /// The level in use: AVX2 where the processor has it, or the level that `VECMARKET_SIMD` names. Read once.
+    ///
+    /// AVX-512 is not chosen by itself: it was no faster where it was measured (see `bench/RESULTS.md`).
+    pub fn get() -> Result<Self> {
+        static CHOSEN: OnceLock<Result<Simd>> = OnceLock::new();
+        CHOSEN
+            .get_or_init(|| match std::env::var(VARIABLE) {
+                Ok(name) if !name.is_empty() => {
+                    let level = Level::parse(VARIABLE, &name)?;
+                    Self::of(level).ok_or_else(|| {
+                        Error::value(VARIABLE, format!("this processor or build does not have {:?}", level.name()))
+                    })
+                }
+                _ => Ok(Self::of(Level::Avx2).unwrap_or(Self::Baseline)),
+            })
+            .clone()
+    }
+
+    /// A level, if this processor has it.
+    pub fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Baseline => Some(Self::Baseline),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => pulp::x86::V3::try_new().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => pulp::x86::V4::try_new().map(Self::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => None,
+        }
+    }
+
+    /// Its level.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Baseline => Level::Baseline,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => Level::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Level::Avx512,
+        }
+    }
+
+    /// Runs work compiled for this level. What the work calls has to be inlined into it to profit.
+    #[inline(always)]
+    pub fn run<W: pulp::WithSimd>(self, work: W) -> W::Output {
+        match self {
+            Self::Baseline => pulp::Simd::vectorize(pulp::Scalar::new(), work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => pulp::Simd::vectorize(simd, work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => pulp::Simd::vectorize(simd, work),
+        }
+    }
+}
+
+/// Computes one number per lane.
+#[inline(always)]
+pub fn lanes(value: impl Fn(usize) -> f64) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    for (l, lane) in lanes.iter_mut().enumerate() {
+        *lane = value(l);
+    }
+    lanes
+}
