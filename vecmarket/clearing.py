@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecmarket import _core
-from vecmarket.arrays import real_array
+from vecmarket.checks import real_array
 from vecmarket.config import MarketRules
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from vecmarket import _core
-from vecmarket.arrays import real_array
+from vecmarket.checks import action_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -197,14 +197,7 @@ def _chooser(
     """Return f(step, observations (L, F)) -> actions (L, 2) for any form of policy."""
     if callable(policy):
         ask = policy
-        return lambda step, seen: _actions(f"policy, step {step}", ask(seen), (acting, 2))
+        return lambda step, seen: action_array(f"policy, step {step}", ask(seen), (acting, 2))
     shape = (steps, acting, 2)
-    plan = np.zeros(shape, np.float32) if policy is None else _actions("policy", policy, shape)
+    plan = np.zeros(shape, np.float32) if policy is None else action_array("policy", policy, shape)
     return lambda step, _: plan[step]
-
-
-def _actions(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    actions = real_array(name, values, np.float32)
-    if actions.shape != shape:
-        raise ValueError(f"{name}: must have shape {shape}, got {actions.shape}")
-    return actions

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from vecmarket.arrays import real_array
+from vecmarket.checks import whole_number
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = [
-    "as_actions",
     "as_autoreset_mode",
     "as_mask",
-    "as_seed",
     "as_seeds",
     "as_starts",
     "check_options",
@@ -68,25 +66,6 @@ def check_options(options: Mapping[str, Any] | None, legal: Sequence[str]) -> Ma
     return options
 
 
-def as_seed(name: str, seed: Any) -> int:
-    """Return a seed as a plain int; NumPy's integers are coerced.
-
-    Raises
-    ------
-    TypeError
-        When it is not an integer.
-    ValueError
-        When it is negative.
-    """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise TypeError(f"{name}: must be an integer, got {seed!r}") from None
-    if number < 0:
-        raise ValueError(f"{name}: must be at least 0, got {number}")
-    return number
-
-
 def as_seeds(seed: Any, rows: int) -> int | list[int | None] | None:
     """Return the seed of a batch: None, one integer, or one per row in which None is allowed.
 
@@ -104,10 +83,10 @@ def as_seeds(seed: Any, rows: int) -> int | list[int | None] | None:
     if seed is None:
         return None
     if not isinstance(seed, list | tuple):
-        return as_seed("seed", seed)
+        return whole_number("seed", seed, least=0)
     if len(seed) != rows:
         raise ValueError(f"seed: a list must have num_envs={rows} entries, got {len(seed)}")
-    return [None if s is None else as_seed(f"seed[{i}]", s) for i, s in enumerate(seed)]
+    return [None if s is None else whole_number(f"seed[{i}]", s, least=0) for i, s in enumerate(seed)]
 
 
 def as_mask(mask: Any, rows: int) -> NDArray[np.bool_]:
@@ -153,22 +132,6 @@ def as_starts(start: Any, rows: int) -> int | NDArray[np.int64]:
     if hours.shape != (rows,):
         raise ValueError(f"{name}: must be an integer or have shape ({rows},), got shape {hours.shape}")
     return hours.astype(np.int64)
-
-
-def as_actions(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return actions as a C-contiguous float32 array; one that is passes without a copy.
-
-    Raises
-    ------
-    TypeError
-        When they are not real numbers.
-    ValueError
-        When their shape is not `shape`.
-    """
-    array = real_array(name, actions, np.float32)
-    if array.shape != shape:
-        raise ValueError(f"{name}: must have shape {shape}, got {array.shape}")
-    return array
 
 
 def per_market(name: str, rows: Sequence[Any] | NDArray[Any], agents: int) -> Any:

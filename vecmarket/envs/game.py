@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from vecmarket import _core
+from vecmarket.checks import action_array
 from vecmarket.config import Scenario
-from vecmarket.envs.arguments import as_actions
 from vecmarket.envs.seats import Rivals, Seats, learner_place, take_seats
 from vecmarket.scenarios import by_name
 
@@ -148,7 +148,7 @@ class Game:
             bids[:, self._slot] = actions
             for slot, bid, name in self._bidders:
                 # A copy: the rival may keep or change what it is shown.
-                bids[:, slot] = as_actions(name, bid(seen[:, slot].copy()), (engine.num_envs, 2))
+                bids[:, slot] = action_array(name, bid(seen[:, slot].copy()), (engine.num_envs, 2))
         else:
             bids = actions.reshape(engine.num_envs, -1, 2)
         engine.step(bids, autoreset)

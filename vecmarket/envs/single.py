@@ -8,7 +8,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import seeding
 
-from vecmarket.envs.arguments import as_actions, as_seed, check_options, no_render_mode
+from vecmarket.checks import action_array, whole_number
+from vecmarket.envs.arguments import check_options, no_render_mode
 from vecmarket.envs.game import Game
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
         """
         given = check_options(options, ("start",))
         if seed is not None:
-            seed = as_seed("seed", seed)
+            seed = whole_number("seed", seed, least=0)
         self._game.reset(seed, start=given.get("start"))
         super().reset(seed=seed)
         return self._game.observations[0].copy(), {}
@@ -122,7 +123,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
             When the action is not made of real numbers.
         """
         game = self._game
-        game.step(as_actions("action", action, (2,)), None)
+        game.step(action_array("action", action, (2,)), None)
         info = {name: float(value[0]) for name, value in game.facts.items()}
         return (
             game.observations[0].copy(),

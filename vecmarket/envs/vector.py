@@ -10,8 +10,8 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from vecmarket.checks import action_array
 from vecmarket.envs.arguments import (
-    as_actions,
     as_autoreset_mode,
     as_mask,
     as_seeds,
@@ -224,7 +224,7 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
             When the actions are not real numbers.
         """
         game, mode = self._game, self.autoreset_mode
-        actions = as_actions("actions", actions, self._action_shape)
+        actions = action_array("actions", actions, self._action_shape)
         resets = mode is AutoresetMode.NEXT_STEP and self._any_over()
         played = ~self._over if resets else None
         game.step(actions, self._engine_mode)

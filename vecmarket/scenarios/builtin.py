@@ -5,11 +5,10 @@ Both have G firms of equal size, 150 MW together, and one sine of demand over th
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 from numpy.typing import NDArray
 
+from vecmarket.checks import whole_number
 from vecmarket.config import Demand, Generator, Scenario
 
 __all__ = ["competitive", "default"]
@@ -36,8 +35,8 @@ def default(n_generators: int = 5, horizon: int = 24) -> Scenario:
     ValueError, TypeError
         When a parameter is too small, or no whole number.
     """
-    n_generators = _count("n_generators", n_generators, least=1)
-    horizon = _count("horizon", horizon, least=1)
+    n_generators = whole_number("n_generators", n_generators, least=1)
+    horizon = whole_number("horizon", horizon, least=1)
     srmc = np.linspace(_CHEAPEST, _DEAREST, n_generators)
     return Scenario(
         generators=_equal_fleet(srmc),
@@ -65,8 +64,8 @@ def competitive(n_generators: int = 8, horizon: int = 24) -> Scenario:
     ValueError, TypeError
         When a parameter is too small, or no whole number.
     """
-    n_generators = _count("n_generators", n_generators, least=2)
-    horizon = _count("horizon", horizon, least=1)
+    n_generators = whole_number("n_generators", n_generators, least=2)
+    horizon = whole_number("horizon", horizon, least=1)
     costs = np.linspace(_CHEAPEST, _DEAREST, (n_generators + 1) // 2)
     fleet = _equal_fleet(np.sort(np.tile(costs, 2)[:n_generators]))
     shape = _sine(horizon)
@@ -86,13 +85,3 @@ def _equal_fleet(srmc: NDArray[np.float64]) -> tuple[Generator, ...]:
 
 def _sine(horizon: int) -> NDArray[np.float64]:
     return np.sin(np.linspace(0.0, 2.0 * np.pi, horizon)) + 1.5
-
-
-def _count(name: str, value: int, least: int) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: must be a whole number, got {value!r}") from None
-    if count < least:
-        raise ValueError(f"{name}: must be at least {least}, got {value}")
-    return count

@@ -163,27 +163,19 @@ def bad_actions(shape: tuple[int, ...]) -> dict[str, tuple[Any, str]]:
     }
 
 
-STEP_ACTIONS = bad_actions((ENVS, AGENTS, 2))
-ADVANCE_ACTIONS = bad_actions((1, ENVS, AGENTS, 2))
+BAD_ACTIONS = {
+    f"{method}: {case}": (method, *bad)
+    for method, shape in (("step", (ENVS, AGENTS, 2)), ("advance", (1, ENVS, AGENTS, 2)))
+    for case, bad in bad_actions(shape).items()
+}
 
 
-@pytest.mark.parametrize("case", STEP_ACTIONS)
-def test_bad_actions_are_refused_by_step(case: str) -> None:
-    value, message = STEP_ACTIONS[case]
+@pytest.mark.parametrize(("method", "value", "message"), BAD_ACTIONS.values(), ids=BAD_ACTIONS)
+def test_bad_actions_are_refused(method: str, value: Any, message: str) -> None:
     made = engine()
     before = fingerprint(made)
     with pytest.raises(REFUSED, match=message):
-        made.step(value)
-    assert fingerprint(made) == before
-
-
-@pytest.mark.parametrize("case", ADVANCE_ACTIONS)
-def test_bad_actions_are_refused_by_advance(case: str) -> None:
-    value, message = ADVANCE_ACTIONS[case]
-    made = engine()
-    before = fingerprint(made)
-    with pytest.raises(REFUSED, match=message):
-        made.advance(value)
+        getattr(made, method)(value)
     assert fingerprint(made) == before
 
 

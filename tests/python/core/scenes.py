@@ -6,26 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vecmarket as vm
+from vecmarket import _core
 
 Actions = NDArray[np.float32]
 
-EVERYTHING_SEEN = (
-    "demand",
-    "capacity",
-    "cost",
-    "rival_costs",
-    "rival_capacities",
-    "hour",
-    "weekday",
-    "hour_sin_cos",
-    "weekday_sin_cos",
-    "last_price",
-    "last_dispatch",
-    "demand_forecast:3",
-    "residual_demand",
-    "availability",
-    "rival_offers",
-)
+EVERYTHING_SEEN = tuple(name.replace("<hours>", "3") for name in _core.names()["observation_features"])
 
 
 def lively(horizon: int = 6) -> vm.Scenario:

@@ -15,16 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import vecmarket as vm
+from core.scenes import EVERYTHING_SEEN
+from vecmarket import _core
 
 Floats = NDArray[np.float64]
 
-KINKS = ("lower", "upper", "mid")
-TIES = ("pro_rata", "index", "random")
-PRICINGS = ("uniform", "pay_as_bid")
-SCARCITIES = ("last_offer", "cap")
+NAMES = _core.names()
 LOWEST, HIGHEST = -5.0, 12.0  # $/MWh: bounds of the whole-number offers
 
-st_kink = st.sampled_from(KINKS)
 st_seed = st.integers(0, 2**64 - 1)
 
 
@@ -66,18 +64,17 @@ def clear_rows(market: Offers, seed: int = 0) -> Rows:
 
 
 @st.composite
-def rules(draw: st.DrawFn, *, prices_within: tuple[float, float] = (LOWEST, HIGHEST)) -> vm.MarketRules:
-    """Return any combination of rules whose bounds admit the given prices."""
-    scarcity = draw(st.sampled_from(SCARCITIES))
-    low, high = prices_within
-    floors = st.none() | st.sampled_from((low, low - 10.0))
-    caps = st.sampled_from((high, high + 10.0))
+def rules(
+    draw: st.DrawFn, floors: st.SearchStrategy[vm.Number], caps: st.SearchStrategy[vm.Number]
+) -> vm.MarketRules:
+    """Return any combination of rules, with bounds from the given ones or, where the rules allow it, none."""
+    scarcity = draw(st.sampled_from(NAMES["scarcity"]))
     return vm.MarketRules(
-        pricing=draw(st.sampled_from(PRICINGS)),
-        kink=draw(st_kink),
+        pricing=draw(st.sampled_from(NAMES["pricing"])),
+        kink=draw(st.sampled_from(NAMES["kink"])),
         scarcity=scarcity,
-        tie_break=draw(st.sampled_from(TIES)),
-        price_floor=draw(floors),
+        tie_break=draw(st.sampled_from(NAMES["tie_break"])),
+        price_floor=draw(st.none() | floors),
         price_cap=draw(caps if scarcity == "cap" else st.none() | caps),
     )
 
@@ -100,7 +97,9 @@ def offers(draw: st.DrawFn, *, max_generators: int = 200, max_markets: int = 4) 
         np.float64
     )
     demand = np.array([draw(demands(prices[n], quantities[n])) for n in range(count)])
-    return Offers(prices, quantities, demand, draw(rules()))
+    # The bounds of the price admit every offer.
+    floors, caps = st.sampled_from((LOWEST, LOWEST - 10.0)), st.sampled_from((HIGHEST, HIGHEST + 10.0))
+    return Offers(prices, quantities, demand, draw(rules(floors, caps)))
 
 
 @st.composite
@@ -124,25 +123,7 @@ def demands(draw: st.DrawFn, prices: Floats, quantities: Floats) -> float:
 
 # Whole scenarios
 
-FEATURES = (
-    "demand",
-    "capacity",
-    "cost",
-    "rival_costs",
-    "rival_capacities",
-    "hour",
-    "weekday",
-    "hour_sin_cos",
-    "weekday_sin_cos",
-    "last_price",
-    "last_dispatch",
-    "demand_forecast:1",
-    "demand_forecast:5",
-    "residual_demand",
-    "availability",
-    "rival_offers",
-)
-PRESETS = ("basic", "simple", "simple_v2", "simple_v3")
+FEATURES = (*EVERYTHING_SEEN, "demand_forecast:1", "demand_forecast:5")
 
 
 def whole(low: int, high: int) -> st.SearchStrategy[float]:
@@ -166,7 +147,7 @@ def numbers(draw: st.DrawFn, low: int, high: int, *, fixed: bool = False) -> vm.
 @st.composite
 def observations(draw: st.DrawFn, count: int) -> str | tuple[str, ...]:
     if draw(st.booleans()):
-        return draw(st.sampled_from(PRESETS))
+        return draw(st.sampled_from(NAMES["observation_presets"]))
     features = draw(st.lists(st.sampled_from(FEATURES), min_size=1, max_size=6, unique=True))
     # A single generator has no rivals to see.
     return (*features, "hour") if count == 1 and "hour" not in features else tuple(features)
@@ -201,7 +182,7 @@ def scenarios(draw: st.DrawFn, *, max_generators: int = 8) -> vm.Scenario:
         generators=generators,
         demand=draw(demand_series(generators, length, fixed, random)),
         horizon=horizon,
-        rules=draw(scenario_rules(fixed)),
+        rules=draw(rules(numbers(-20, 5, fixed=fixed), numbers(5, 40, fixed=fixed))),
         bidding=vm.Bidding(max_bid_delta=draw(numbers(1, 60, fixed=fixed))),
         reward=draw(rewards(fixed)),
         observation=draw(observations(count)),
@@ -247,21 +228,6 @@ def smallest_of(number: vm.Number) -> float:
     if isinstance(number, vm.Choice):
         return min(number.values)
     return number
-
-
-@st.composite
-def scenario_rules(draw: st.DrawFn, fixed: bool) -> vm.MarketRules:
-    scarcity = draw(st.sampled_from(SCARCITIES))
-    floors = st.none() | numbers(-20, 5, fixed=fixed)
-    caps = numbers(5, 40, fixed=fixed)
-    return vm.MarketRules(
-        pricing=draw(st.sampled_from(PRICINGS)),
-        kink=draw(st_kink),
-        scarcity=scarcity,
-        tie_break=draw(st.sampled_from(TIES)),
-        price_floor=draw(floors),
-        price_cap=draw(caps if scarcity == "cap" else st.none() | caps),
-    )
 
 
 @st.composite

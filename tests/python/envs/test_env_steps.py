@@ -102,10 +102,10 @@ class TestSteps:
 
     def test_float32_is_not_copied(self) -> None:
         """The engine reads the very buffer that it is given."""
-        from vecmarket.envs.arguments import as_actions
+        from vecmarket.checks import action_array
 
         actions = np.zeros((FOUR, 2), np.float32)
-        assert as_actions("actions", actions, (FOUR, 2)) is actions
+        assert action_array("actions", actions, (FOUR, 2)) is actions
 
     def test_a_finite_action_outside_counts_as_the_nearest_legal_one(self) -> None:
         far = np.array([[-5.0, 1e300], [9.0, -1e300], [1e300, 99.0], [0.5, 10.0]])

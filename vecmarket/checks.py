@@ -1,7 +1,8 @@
-"""Checks on the arrays that users hand in: one place, so that every refusal reads alike."""
+"""Checks on the numbers and arrays that users hand in: one place, so that every refusal reads alike."""
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -9,11 +10,30 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["real_array"]
+__all__ = ["action_array", "real_array", "whole_number"]
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
 _REAL_KINDS = "fiub"
+
+
+def whole_number(name: str, value: Any, *, least: int) -> int:
+    """Return a whole number of any kind, NumPy's included, as a plain int.
+
+    Raises
+    ------
+    TypeError
+        When it is no whole number.
+    ValueError
+        When it is below `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: must be a whole number, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name}: must be at least {least}, got {number}")
+    return number
 
 
 def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Real]:
@@ -54,3 +74,19 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
         converted[overflow] = np.copysign(np.finfo(dtype).max, converted[overflow])
     # A scalar comes out of `ascontiguousarray` with one dimension.
     return converted.reshape(given.shape)
+
+
+def action_array(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return actions as a C-contiguous float32 array, without a copy when they are one already.
+
+    Raises
+    ------
+    TypeError
+        When they are not real numbers.
+    ValueError
+        When their shape is not `shape`.
+    """
+    array = real_array(name, actions, np.float32)
+    if array.shape != shape:
+        raise ValueError(f"{name}: must have shape {shape}, got {array.shape}")
+    return array
