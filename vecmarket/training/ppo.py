@@ -96,12 +96,12 @@ class PPO:
             hidden=config.hidden,
             activation=config.activation,
             initial_log_std=config.initial_log_std,
-            normalise_observations=config.normalise_observations,
+            observation_range=config.observation_range,
             generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
         ).to(self.device)
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
-        )
+        self.model.log_std.requires_grad_(config.final_log_std is None)
+        learned = [weights for weights in self.model.parameters() if weights.requires_grad]
+        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
         self.shuffle = torch.Generator(self.device).manual_seed(stream_seed(seed, "minibatches"))
         self.reward_scale = RewardScale(self.num_envs, config.gamma, self.device)
@@ -113,9 +113,8 @@ class PPO:
             self.model.log_std.numel(),
             self.device,
         )
-        self.ended: NDArray[np.bool_] = np.zeros(
-            self.num_envs, np.bool_
-        )  # the previous step ended the episode
+        # whether the previous step ended the episode, (N,)
+        self.ended: NDArray[np.bool_] = np.zeros(self.num_envs, np.bool_)
         self.started = False
 
     @property
@@ -134,12 +133,7 @@ class PPO:
             observations, _ = self.env.reset(seed=stream_seed(self.seed, "environments"))
             self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
             self.started = True
-        learning_rate = self.config.learning_rate
-        if self.config.schedule == "linear":
-            learning_rate *= 1.0 - self.iteration / self.total_iterations
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-
+        learning_rate = self._follow_schedules()
         figures = self.collect()
         advantages, returns = self.advantages()
         figures |= self.update(advantages, returns)
@@ -169,15 +163,15 @@ class PPO:
             if self.autoreset == AutoresetMode.NEXT_STEP:
                 played = ~self.ended
                 roll.valid[t].copy_(torch.from_numpy(played))
-            else:
-                cut = truncated & ~terminated
-                if cut.any():
-                    last = infos["final_obs"] if self.autoreset == AutoresetMode.SAME_STEP else observations
-                    self._value_last(t, last, cut)
-                if self.autoreset == AutoresetMode.DISABLED and ended.any():
-                    observations, _ = env.reset(options={"reset_mask": ended})
             self.episodes.add(rewards, ended, played, infos)
             np.copyto(self.ended, ended)
+
+            cut = truncated & ~terminated
+            if self.autoreset != AutoresetMode.NEXT_STEP and cut.any():
+                last = infos["final_obs"] if self.autoreset == AutoresetMode.SAME_STEP else observations
+                self._value_last(t, last, cut)
+            if self.autoreset == AutoresetMode.DISABLED and ended.any():
+                observations, _ = env.reset(options={"reset_mask": ended})
             roll.observations[t + 1].copy_(torch.from_numpy(np.asarray(observations)))
         return self.episodes.figures()
 
@@ -330,6 +324,20 @@ class PPO:
             self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
             self.ended[:] = False
             self.episodes.forget_running()
+
+    def _follow_schedules(self) -> float:
+        """Set the learning rate, and the spread where it is not learned; return the learning rate."""
+        config, learning_rate = self.config, self.config.learning_rate
+        if config.schedule == "linear":
+            learning_rate *= 1.0 - self.iteration / self.total_iterations
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        if config.final_log_std is not None:
+            done = self.iteration / max(1, self.total_iterations - 1)
+            log_std = config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
+            with torch.no_grad():
+                self.model.log_std.fill_(log_std)
+        return learning_rate
 
     def _value_last(self, t: int, observations: NDArray[Any], cut: NDArray[np.bool_]) -> None:
         """Value the last observations of the episodes that step `t` cut short."""

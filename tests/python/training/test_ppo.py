@@ -148,6 +148,8 @@ def test_learns_what_to_do_in_each_state():
         {"activation": "silu"},
         {"minibatches": 7},
         {"gamma": 0.5},
+        {"final_log_std": -3.0},
+        {"observation_range": 3.0},
     ],
 )
 def test_every_setting_still_learns(changes):
@@ -173,6 +175,18 @@ def test_the_learning_rate_falls_to_nothing_or_stays():
 
     assert rates("linear") == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
     assert rates("constant") == [0.01] * 4
+
+
+def test_the_spread_falls_on_its_schedule_or_is_learned():
+    config = dataclasses.replace(SMALL, initial_log_std=0.0, final_log_std=-3.0)
+    learner = PPO(Bandit(), config, total_steps=64 * 8 * 4)
+    spreads = [learner.iterate()["policy_std"] for _ in range(4)]
+    assert spreads == pytest.approx(np.exp([0.0, -1.0, -2.0, -3.0]))
+    assert (
+        learner.rollout.actions.sub(learner.model.mean_action(learner.rollout.observations[:-1])).std() < 0.2
+    )
+    learned = PPO(Bandit(), dataclasses.replace(config, final_log_std=None), total_steps=64 * 8 * 4)
+    assert learned.iterate()["policy_std"] != 1.0
 
 
 def test_gradients_are_clipped():
