@@ -12,6 +12,10 @@ from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# Before torch is imported: small networks gain nothing from its threads, which wait for each other on a busy
+# machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: times depend on the machine. CI repeats the same examples on every run.
 settings.register_profile("local", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
