@@ -1,37 +1,62 @@
 """PPO learns to bid: from fixed seeds, in a fixed number of steps, a share of the exact best reply's gain.
 
-The numbers of steps and the bounds leave room: with seeds 0 to 4 the shares reached lie well above them.
+The bounds leave room for other machines: the shares reached are 0.89 and more on `default`, 0.82 on the IEEE
+test system, with either seed.
 """
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
 from vecmarket.evaluation import Evaluation, evaluate
+from vecmarket.scenarios.days import evaluation_days
 from vecmarket.training import TrainConfig, TrainResult, train
 
 
-def learn(tmp_path, **settings) -> tuple[TrainResult, Evaluation]:
+def learn(tmp_path, every: int = 1, **settings) -> tuple[TrainResult, Evaluation]:
+    """Train, and judge on every so many of the days that training left out."""
     config = TrainConfig(out=tmp_path, progress=False, tensorboard=False, **settings)
     result = train(config)
-    return result, evaluate(result.scenario, config.learner, result.policy, rivals=config.rivals)
+    days = evaluation_days(result.scenario)[::every]
+    return result, evaluate(result.scenario, config.learner, result.policy, rivals=config.rivals, days=days)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_pivotal_unit_of_default(tmp_path, seed):
-    """Agent 4 earns nothing truthfully; the best reply's return is 0.134; half is asked for."""
+    """Agent 4 earns nothing truthfully; the best reply's return is 0.134 an episode."""
     _, found = learn(tmp_path, scenario="default", learner=4, seed=seed, total_steps=300_000)
     truthful, best = found.truthful.reward.sum(axis=1).mean(), found.best_reward.reward.sum(axis=1).mean()
     assert truthful == pytest.approx(0.0, abs=1e-3)
     assert best == pytest.approx(0.134, abs=0.003)
     assert found.return_share is not None
-    assert 0.5 < found.return_share <= 1.0
+    assert 0.75 < found.return_share <= 1.0
 
 
-def test_a_coal_unit_of_the_ieee_test_system(tmp_path):
-    """A tenth of the main job; the days that judge are not among those that trained."""
-    result, found = learn(tmp_path, total_steps=400_000)
-    assert result.scenario.agents[result.scenario.agent_index("U350_1")] == "U350_1"
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_coal_unit_of_the_ieee_test_system(tmp_path, seed):
+    """A part of the main job; the days that judge are not among those that trained."""
+    _, found = learn(tmp_path, every=2, seed=seed, total_steps=400_000)
     assert found.profit_share is not None
-    assert 0.5 < found.profit_share <= 1.0
+    assert 0.7 < found.profit_share <= 1.0
     assert found.policy.price.mean() > found.truthful.price.mean() + 3.0
+
+
+def test_a_coal_unit_of_rts_gmlc(tmp_path, rts_gmlc):
+    """73 units leave little to gain (4 % of the profit), but bidding at random loses a good part of it."""
+    result, found = learn(
+        tmp_path,
+        every=4,
+        scenario="csv",
+        fleet=rts_gmlc / "rts_thermal_fleet.csv",
+        demand=rts_gmlc / "rts_load_hourly.csv",
+        renewables=rts_gmlc / "rts_renewables_hourly.csv",
+        learner="223_STEAM_3",
+        total_steps=300_000,
+    )
+    with (result.run / "metrics.csv").open() as file:
+        profits = [float(row["mean_profit"]) for row in csv.DictReader(file)]
+    assert profits[0] < 0.9 * found.truthful.profit.mean()
+    assert found.profit_share is not None
+    assert 0.0 < found.profit_share <= 1.0
