@@ -97,7 +97,7 @@ pub fn step<S: pulp::Simd>(
 ) {
     let Game { scenario, template, seats, .. } = *game;
     // Finished rows are stepped with the others, which does no harm, and then reset: no stage needs a mask.
-    let resetting = shard.rows() > 0 && shard.state.finished.contains(&true);
+    let resetting = shard.state.finished.contains(&true);
     if resetting {
         shard.scratch.resetting.copy_from_slice(&shard.state.finished);
     }
