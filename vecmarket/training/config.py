@@ -135,7 +135,7 @@ def market_ppo() -> PPOConfig:
         target_kl=0.03,
         observation_range=3.0,
         initial_log_std=0.0,
-        final_log_std=-3.5,
+        final_log_std=-4.5,
     )
 
 
