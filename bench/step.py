@@ -52,8 +52,8 @@ def tables(plan: Plan) -> list[Table]:
         f"24 steps and their reset. The engine and numba step {plan.markets} environments "
         f"({plan.markets // 2} and {plan.markets // 16} at G = {LARGE}), NumPy {plan.markets // 8} "
         f"({plan.markets // 64}), the Python sides one after another. The Python environment has one learner "
-        "and asks its truthful rivals one by one. The copy is one `numpy.copyto` of the bytes that observations, "
-        "rewards, flags, prices, demand and dispatch take."
+        "and asks its truthful rivals one by one. The copy is one `numpy.copyto` of the bytes that "
+        "observations, rewards, flags, prices, demand and dispatch take."
     )
     return [Table("Full step, all agents observed", note, header, rows)]
 
