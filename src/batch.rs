@@ -71,7 +71,7 @@ impl Batch {
             .step_by(SHARD)
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
-        let template = Template::new(&scenario);
+        let template = Template::new(&scenario, &seats);
         Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()? })
     }
 
@@ -119,6 +119,7 @@ impl Batch {
 
     /// Changes who plays whom; the buffers' sizes follow the number of acting agents.
     pub fn set_seats(&mut self, seats: Seats) {
+        self.template = Template::new(&self.scenario, &seats);
         self.seats = seats;
     }
 

@@ -4,7 +4,7 @@ use crate::math;
 use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
 use crate::shard::Shard;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, lanes};
 use crate::spec::BiddingRule;
 
 /// Floats in one agent's action.
@@ -31,12 +31,10 @@ pub fn offer(scenario: &Scenario, seats: &Seats, shard: &mut Shard, actions: &[f
             let mut price = shard.numbers.block(block, slots.srmc(agent));
             match (seat, scenario.bidding) {
                 (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                    let withheld = part(actions, stride, column, 0);
-                    let parameter = part(actions, stride, column, 1);
-                    for l in 0..LANES {
-                        quantity[l] *= 1.0 - withheld[l];
-                        price[l] += math::tanh(parameter[l]) * delta[l];
-                    }
+                    let [withheld, parameter] = gather(actions, stride, column);
+                    let moves = lanes(|l| math::tanh(parameter[l]));
+                    quantity = lanes(|l| quantity[l] * (1.0 - withheld[l]));
+                    price = lanes(|l| price[l] + moves[l] * delta[l]);
                     column += ACTION_WIDTH;
                 }
                 (Seat::Truthful, _) => {}
@@ -70,18 +68,13 @@ fn limit_to_available(scenario: &Scenario, shard: &mut Shard, block: usize) {
     }
 }
 
-/// One part of one agent's action in the environments of a block, within the box. Lanes to spare act as if with 0.
+/// One agent's actions in the environments of a block, within the box. Lanes to spare act as if with zeros.
 #[inline(always)]
-fn part(actions: &[f32], stride: usize, column: usize, part: usize) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    if let Some(block) = actions.get(..LANES * stride) {
-        for (lane, row) in lanes.iter_mut().zip(block.chunks_exact(stride)) {
-            *lane = f64::from(row[column + part]);
-        }
-    } else {
-        for (lane, row) in lanes.iter_mut().zip(actions.chunks_exact(stride)) {
-            *lane = f64::from(row[column + part]);
-        }
+fn gather(actions: &[f32], stride: usize, column: usize) -> [Lanes; ACTION_WIDTH] {
+    let mut parts = [[0.0f32; LANES]; ACTION_WIDTH];
+    for (l, row) in actions.chunks_exact(stride).take(LANES).enumerate() {
+        parts[0][l] = row[column];
+        parts[1][l] = row[column + 1];
     }
-    lanes.map(|x| x.clamp(ACTION_LOW[part], ACTION_HIGH[part]))
+    std::array::from_fn(|part| lanes(|l| f64::from(parts[part][l]).max(ACTION_LOW[part]).min(ACTION_HIGH[part])))
 }

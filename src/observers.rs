@@ -293,17 +293,18 @@ enum Varies {
     Agent,
 }
 
-/// Floats that are copied at once.
+/// Floats that are written at once.
 const CHUNK: usize = 8;
+type Chunk = [f32; CHUNK];
 
-/// How an observation is put together: what never changes is written once and for all, what all agents of a market see
+/// How observations are put together: what never changes is written once and for all, what all agents of a market see
 /// alike once per market; a row is the two laid over each other, and then what is the agent's own.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
-    /// F rounded up to whole chunks.
-    padded: usize,
-    /// Bits of what never changes, zero elsewhere, (A, padded).
-    fixed: Vec<f32>,
+    /// Chunks of one row: F rounded up.
+    chunks: usize,
+    /// What never changes, zero elsewhere, (L, chunks).
+    fixed: Vec<Chunk>,
     /// Features that the market's agents see alike, with their first and last column.
     market: Vec<(Feature, usize, usize)>,
     /// Features of the agent's own.
@@ -311,18 +312,19 @@ pub struct Template {
 }
 
 impl Template {
-    /// Sorts the features of a scenario and writes those that never change.
-    pub fn new(scenario: &Scenario) -> Self {
-        let padded = scenario.width.next_multiple_of(CHUNK);
-        let mut template = Self { padded, fixed: vec![0.0; scenario.agents() * padded], market: vec![], own: vec![] };
+    /// Sorts the features of a scenario and writes those that never change, for the agents that act.
+    pub fn new(scenario: &Scenario, seats: &Seats) -> Self {
+        let chunks = scenario.width.div_ceil(CHUNK);
+        let fixed = vec![[0.0; CHUNK]; seats.acting().len() * chunks];
+        let mut template = Self { chunks, fixed, market: vec![], own: vec![] };
         let any_shard = Shard::new(scenario, 0, 1, 0);
         let view = View::new(scenario, &any_shard, 0);
         let mut at = 0;
         for &(feature, width) in &scenario.features {
             match feature.varies() {
                 Varies::Episode if !scenario.is_randomised() => {
-                    for (agent, row) in template.fixed.chunks_exact_mut(padded).enumerate() {
-                        feature.write(&view, agent, &mut row[at..at + width]);
+                    for (row, &agent) in template.fixed.chunks_exact_mut(chunks).zip(seats.acting()) {
+                        feature.write(&view, agent, &mut row.as_flattened_mut()[at..at + width]);
                     }
                 }
                 Varies::Market => template.market.push((feature, at, at + width)),
@@ -344,47 +346,62 @@ pub fn observe(
     rows: std::ops::Range<usize>,
     observations: &mut [f32],
 ) {
-    let (width, acting) = (scenario.width, seats.acting());
-    let mut market_row = std::mem::take(&mut shard.scratch.market_row);
-    market_row.resize(template.padded, 0.0);
-    let end = rows.end * acting.len() * width;
-    for row in rows {
-        let market = View::new(scenario, shard, row);
-        for &(feature, from, to) in &template.market {
-            feature.write(&market, 0, &mut market_row[from..to]);
+    let (width, acting, chunks) = (scenario.width, seats.acting(), template.chunks);
+    let mut market_rows = std::mem::take(&mut shard.scratch.market_rows);
+    market_rows.resize(LANES * chunks, [0.0; CHUNK]);
+    let observations = &mut observations[..rows.end * acting.len() * width];
+    for first in rows.clone().step_by(LANES) {
+        let block = first..rows.end.min(first + LANES);
+        // All market rows of a block before any is read: a vector loaded right behind the stores of its parts would wait
+        // for them.
+        for (row, market_row) in block.clone().zip(market_rows.chunks_exact_mut(chunks)) {
+            let market = View::new(scenario, shard, row);
+            for &(feature, from, to) in &template.market {
+                feature.write(&market, 0, &mut market_row.as_flattened_mut()[from..to]);
+            }
         }
-        let first = row * acting.len() * width;
-        let mut at = first;
-        for &agent in acting {
-            let fixed = &template.fixed[agent * template.padded..][..template.padded];
-            overlay(fixed, &market_row, &mut observations[at..end], width);
-            at += width;
+        let mut at = first * acting.len() * width;
+        for (_, market_row) in block.clone().zip(market_rows.chunks_exact(chunks)) {
+            if let [market_row] = market_row {
+                for fixed in &template.fixed {
+                    overlay(fixed, market_row, observations, at, width);
+                    at += width;
+                }
+            } else {
+                for fixed in template.fixed.chunks_exact(chunks) {
+                    for (c, (fixed, market)) in fixed.iter().zip(market_row).enumerate() {
+                        overlay(fixed, market, observations, at + c * CHUNK, width - c * CHUNK);
+                    }
+                    at += width;
+                }
+            }
         }
         if !template.own.is_empty() {
-            for (out, &agent) in observations[first..].chunks_exact_mut(width).zip(acting) {
-                for &(feature, from, to) in &template.own {
-                    feature.write(&market, agent, &mut out[from..to]);
+            for row in block {
+                let market = View::new(scenario, shard, row);
+                let out = observations[row * acting.len() * width..].chunks_exact_mut(width);
+                for (out, &agent) in out.zip(acting) {
+                    for &(feature, from, to) in &template.own {
+                        feature.write(&market, agent, &mut out[from..to]);
+                    }
                 }
             }
         }
     }
-    shard.scratch.market_row = market_row;
+    shard.scratch.market_rows = market_rows;
 }
 
-/// Writes `width` floats of two rows laid over each other, one of which is zero in each column. Whole chunks are written
-/// where there is room: what is too much is overwritten by the next row.
+/// Writes two chunks laid over each other, one of which is zero in each column. The whole chunk is written where there is
+/// room: what is more than `width` is overwritten by the next row. At the end of the buffer no more than `width` is.
 #[inline(always)]
-fn overlay(fixed: &[f32], market: &[f32], out: &mut [f32], width: usize) {
-    let over = |a: f32, b: f32| f32::from_bits(a.to_bits() | b.to_bits());
-    if out.len() < fixed.len() {
-        for (x, (a, b)) in out.iter_mut().take(width).zip(fixed.iter().zip(market)) {
-            *x = over(*a, *b);
+fn overlay(fixed: &Chunk, market: &Chunk, out: &mut [f32], at: usize, width: usize) {
+    let chunk: Chunk = std::array::from_fn(|i| f32::from_bits(fixed[i].to_bits() | market[i].to_bits()));
+    match out.get_mut(at..at + CHUNK) {
+        Some(out) => out.copy_from_slice(&chunk),
+        None => {
+            let width = width.min(CHUNK);
+            out[at..at + width].copy_from_slice(&chunk[..width]);
         }
-        return;
-    }
-    let chunks = fixed.as_chunks::<CHUNK>().0.iter().zip(market.as_chunks::<CHUNK>().0);
-    for (out, (a, b)) in out.as_chunks_mut::<CHUNK>().0.iter_mut().zip(chunks) {
-        *out = std::array::from_fn(|i| over(a[i], b[i]));
     }
 }
 

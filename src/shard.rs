@@ -53,8 +53,8 @@ pub struct Scratch {
     pub numbers: Vec<f64>,
     /// Profits, $, (A,) of the block at hand.
     pub profit: Vec<Lanes>,
-    /// What all acting agents of one environment see alike; see [`crate::observers`].
-    pub market_row: Vec<f32>,
+    /// What all acting agents of an environment see alike, 8 rows; see [`crate::observers`].
+    pub market_rows: Vec<[f32; 8]>,
 }
 
 /// The offers and the dispatch of one market, (A,) each.
