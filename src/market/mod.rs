@@ -1,4 +1,5 @@
-//! One market's clearing: who runs ([`merit_order`]) and who is paid what ([`pricing`]).
+//! The clearing: who runs, in one market ([`merit_order`]) or in eight at once ([`lanes`]), and who is paid what
+//! ([`pricing`]).
 
 pub mod lanes;
 pub mod merit_order;
