@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-__all__ = ["Engine", "__version__", "build_info", "check_scenario", "clear", "names"]
+__all__ = ["Engine", "__version__", "build_info", "check_scenario", "clear", "clear_one", "names"]
 
 __version__: str
 
@@ -28,6 +28,15 @@ def clear(
     NDArray[np.float64],  # curtailed (N,)
     NDArray[np.int64],  # marginal (N,)
 ]: ...
+def clear_one(
+    prices: NDArray[np.float64],  # (G,)
+    quantities: NDArray[np.float64],  # (G,)
+    demand: float,
+    rules: Any,
+    seed: int,
+    threads: int,
+    # price, dispatch (G,), unserved, curtailed, marginal
+) -> tuple[float, NDArray[np.float64], float, float, int]: ...
 
 @disjoint_base
 class Engine:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Clearing", "clear"]
 
 
-@dataclass(frozen=True, eq=False)
-class Clearing:
+class Clearing(NamedTuple):
     """The outcome of one market, or of N markets.
 
     Attributes
@@ -89,7 +87,6 @@ def clear(
     """
     offer_prices = real_array("prices", prices, np.float64)
     offered = real_array("quantities", quantities, np.float64)
-    wanted = real_array("demand", demand, np.float64)
     if offer_prices.ndim not in (1, 2):
         raise ValueError(f"prices: must have shape (G,) or (N, G), got {offer_prices.shape}")
     if offer_prices.shape[-1] == 0:
@@ -98,22 +95,22 @@ def clear(
         raise ValueError(
             f"quantities: must have the shape of prices, {offer_prices.shape}, got {offered.shape}"
         )
-    single = offer_prices.ndim == 1
-    if single:
-        if wanted.ndim != 0:
-            raise ValueError(f"demand: must be one number for one market, got shape {wanted.shape}")
-        offer_prices, offered = offer_prices[np.newaxis], offered[np.newaxis]
+    if offer_prices.ndim == 1:
+        return Clearing(*_core.clear_one(offer_prices, offered, _one_number(demand), rules, seed, threads))
+    wanted = real_array("demand", demand, np.float64)
     markets = offer_prices.shape[0]
     if wanted.ndim == 0:
         wanted = np.full(markets, wanted)
     elif wanted.shape != (markets,):
         raise ValueError(f"demand: must be one number or have shape ({markets},), got {wanted.shape}")
+    return Clearing(*_core.clear(offer_prices, offered, wanted, rules, seed, threads))
 
-    price, dispatch, unserved, curtailed, marginal = _core.clear(
-        offer_prices, offered, wanted, rules, seed, threads
-    )
-    if single:
-        return Clearing(
-            float(price[0]), dispatch[0], float(unserved[0]), float(curtailed[0]), int(marginal[0])
-        )
-    return Clearing(price, dispatch, unserved, curtailed, marginal)
+
+def _one_number(demand: ArrayLike) -> float:
+    """Return the demand of one market as a plain number."""
+    if type(demand) is float:
+        return demand
+    wanted = real_array("demand", demand, np.float64)
+    if wanted.ndim != 0:
+        raise ValueError(f"demand: must be one number for one market, got shape {wanted.shape}")
+    return float(wanted)

@@ -1,5 +1,7 @@
 //! `vecmarket.clear`: offers in, prices and dispatch out.
 
+use std::sync::Mutex;
+
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
@@ -17,6 +19,9 @@ use crate::spec::{Number, TieBreak};
 /// Offers below this many are not worth a thread.
 const WORTH_THREADS: usize = 1 << 14;
 
+/// Price floor and cap, $/MWh.
+type Bounds = (f64, f64);
+type ClearedOne<'py> = (f64, Bound<'py, PyArray1<f64>>, f64, f64, i64);
 type Cleared<'py> = (
     Bound<'py, PyArray1<f64>>,
     Bound<'py, PyArray2<f64>>,
@@ -47,26 +52,19 @@ pub fn clear<'py>(
     if demand.shape()[0] != rows {
         return Err(Error::value("demand", format!("must have {rows} entries, got {}", demand.shape()[0])).into());
     }
-    let spec = extract::rules(rules)?;
-    let compiled = spec.compile()?;
-    let bound = |number: &Option<Number>, path: &str, none: f64| match number {
-        None => Ok(none),
-        Some(Number::Fixed(x)) => Ok(*x),
-        Some(_) => Err(Error::wrong_type(path, "must be a plain number here, got a distribution")),
-    };
-    let floor = bound(&spec.price_floor, "rules.price_floor", f64::NEG_INFINITY)?;
-    let cap = bound(&spec.price_cap, "rules.price_cap", f64::INFINITY)?;
+    let (compiled, bounds) = compiled(rules)?;
     let seed = extract::seed(seed, "seed")?;
     let pool = Pool::new(extract::integer(threads, "threads")?)?;
     let contiguous = |name: &str| Error::wrong_type(name, "must be C-contiguous");
     let job = Job {
         rules: compiled,
-        bounds: (floor, cap),
+        bounds,
         seed,
         offers,
         prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
         quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
         demand: demand.as_slice().map_err(|_| contiguous("demand"))?,
+        single: false,
     };
     let mut dispatch = vec![0.0; rows * offers];
     let outcomes = detached(py, || {
@@ -91,21 +89,97 @@ pub fn clear<'py>(
     ))
 }
 
+/// Clears one market, without the arrays that a batch needs: (G,), (G,) and a number.
+///
+/// Returns price, dispatch, unserved and curtailed energy, and the marginal unit.
+#[pyfunction]
+pub fn clear_one<'py>(
+    py: Python<'py>,
+    prices: PyReadonlyArray1<'py, f64>,
+    quantities: PyReadonlyArray1<'py, f64>,
+    demand: f64,
+    rules: &Bound<'py, PyAny>,
+    seed: &Bound<'py, PyAny>,
+    threads: &Bound<'py, PyAny>,
+) -> PyResult<ClearedOne<'py>> {
+    let contiguous = |name: &str| Error::wrong_type(name, "must be C-contiguous");
+    let (rules, bounds) = compiled(rules)?;
+    // One market needs no threads, but a bad number is refused as for many.
+    Pool::new(extract::integer(threads, "threads")?)?;
+    let job = Job {
+        rules,
+        bounds,
+        seed: extract::seed(seed, "seed")?,
+        offers: prices.len(),
+        prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
+        quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
+        demand: &[demand],
+        single: true,
+    };
+    if job.offers == 0 || job.offers != job.quantities.len() {
+        let reason = format!("must have the length of prices, {}, got {}", job.offers, job.quantities.len());
+        return Err(Error::value("quantities", reason).into());
+    }
+    job.check()?;
+    let dispatch = PyArray1::zeros(py, job.offers, false);
+    let mut writer = dispatch.readwrite();
+    let outcome = job.run_row(0, &mut Scratch::default(), writer.as_slice_mut()?);
+    drop(writer);
+    let marginal = outcome.marginal.map_or(-1, |unit| unit as i64);
+    Ok((outcome.price, dispatch, outcome.unserved, outcome.curtailed, marginal))
+}
+
+/// The rules as the kernels use them, and floor and cap.
+///
+/// `MarketRules` are frozen, so the last ones are kept: reading six fields by name would cost more than a clearing.
+fn compiled(rules: &Bound<'_, PyAny>) -> PyResult<(Rules, Bounds)> {
+    static LAST: Mutex<Option<(Py<PyAny>, Rules, Bounds)>> = Mutex::new(None);
+    if let Ok(last) = LAST.try_lock()
+        && let Some((object, compiled, bounds)) = last.as_ref()
+        && object.is(rules)
+    {
+        return Ok((*compiled, *bounds));
+    }
+    let spec = extract::rules(rules)?;
+    let compiled = spec.compile()?;
+    let bound = |number: &Option<Number>, path: &str, none: f64| match number {
+        None => Ok(none),
+        Some(Number::Fixed(x)) => Ok(*x),
+        Some(_) => Err(Error::wrong_type(path, "must be a plain number here, got a distribution")),
+    };
+    let floor = bound(&spec.price_floor, "rules.price_floor", f64::NEG_INFINITY)?;
+    let cap = bound(&spec.price_cap, "rules.price_cap", f64::INFINITY)?;
+    let frozen = rules.getattr("__dataclass_params__").and_then(|p| p.getattr("frozen")).and_then(|f| f.is_truthy());
+    if let (Ok(true), Ok(mut last)) = (frozen, LAST.try_lock()) {
+        *last = Some((rules.clone().unbind(), compiled, (floor, cap)));
+    }
+    Ok((compiled, (floor, cap)))
+}
+
 struct Job<'a> {
     rules: Rules,
-    bounds: (f64, f64),
+    bounds: Bounds,
     seed: u64,
     offers: usize,
     prices: &'a [f64],
     quantities: &'a [f64],
     demand: &'a [f64],
+    /// One market without a leading dimension, for the places in messages.
+    single: bool,
 }
 
 impl Job<'_> {
     fn check(&self) -> Result<()> {
-        let place = |name: &str, i: usize| format!("{name}[{}, {}]", i / self.offers, i % self.offers);
+        let place = |name: &str, i: usize| {
+            if self.single {
+                format!("{name}[{i}]")
+            } else {
+                format!("{name}[{}, {}]", i / self.offers, i % self.offers)
+            }
+        };
         if let Some((i, x)) = self.demand.iter().enumerate().find(|(_, x)| !x.is_finite()) {
-            return Err(Error::value(format!("demand[{i}]"), format!("must be finite, got {x}")));
+            let place = if self.single { "demand".to_owned() } else { format!("demand[{i}]") };
+            return Err(Error::value(place, format!("must be finite, got {x}")));
         }
         for (i, x) in self.quantities.iter().enumerate() {
             if !x.is_finite() || *x < 0.0 {
@@ -128,24 +202,25 @@ impl Job<'_> {
     /// Clears the markets whose dispatch is `dispatch`, the first of which is market `first`.
     fn run(&self, first: usize, dispatch: &mut [f64]) -> Vec<market::Outcome> {
         let mut scratch = Scratch::default();
-        let clear = |(i, dispatch): (usize, &mut [f64])| {
-            let row = first + i;
-            if self.rules.tie_break == TieBreak::Random {
-                // Row i is keyed by (seed, i): the row stands where an environment has its step and episode.
-                let streams = Streams::new(self.seed, row as u64 >> 32);
-                tie_words(&mut scratch.ties, self.offers, |block| streams.words(row as u32, Kind::Ties, block));
-            }
-            let cells = row * self.offers..(row + 1) * self.offers;
-            market::clear(
-                self.rules,
-                self.bounds,
-                &self.prices[cells.clone()],
-                &self.quantities[cells],
-                self.demand[row],
-                &mut scratch,
-                dispatch,
-            )
-        };
-        dispatch.chunks_exact_mut(self.offers).enumerate().map(clear).collect()
+        let rows = dispatch.chunks_exact_mut(self.offers).enumerate();
+        rows.map(|(i, dispatch)| self.run_row(first + i, &mut scratch, dispatch)).collect()
+    }
+
+    fn run_row(&self, row: usize, scratch: &mut Scratch, dispatch: &mut [f64]) -> market::Outcome {
+        if self.rules.tie_break == TieBreak::Random {
+            // Row i is keyed by (seed, i): the row stands where an environment has its step and episode.
+            let streams = Streams::new(self.seed, row as u64 >> 32);
+            tie_words(&mut scratch.ties, self.offers, |block| streams.words(row as u32, Kind::Ties, block));
+        }
+        let cells = row * self.offers..(row + 1) * self.offers;
+        market::clear(
+            self.rules,
+            self.bounds,
+            &self.prices[cells.clone()],
+            &self.quantities[cells],
+            self.demand[row],
+            scratch,
+            dispatch,
+        )
     }
 }
