@@ -13,7 +13,7 @@ use crate::simd::Simd;
 use crate::step::{Autoreset, Game, Outputs, Step, reset};
 
 /// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
-const GRAIN: usize = 2048;
+const GRAIN: usize = 8192;
 const MOST_ENVS: i64 = 1 << 22;
 const MOST_CELLS: usize = 1 << 31;
 

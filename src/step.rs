@@ -203,7 +203,17 @@ fn settle_and_reward(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) 
 /// Lanes of a block, (A,), become rows, (rows, A).
 #[inline(always)]
 fn publish(lanes: &[Lanes], rows: &mut [f64]) {
-    for (l, row) in rows.chunks_exact_mut(lanes.len()).enumerate() {
+    let agents = lanes.len();
+    if rows.len() == LANES * agents {
+        // Whole blocks agent by agent: eight stores a turn, without a branch.
+        for (agent, lanes) in lanes.iter().enumerate() {
+            for (l, x) in lanes.iter().enumerate() {
+                rows[l * agents + agent] = *x;
+            }
+        }
+        return;
+    }
+    for (l, row) in rows.chunks_exact_mut(agents).enumerate() {
         for (x, lanes) in row.iter_mut().zip(lanes) {
             *x = lanes[l];
         }

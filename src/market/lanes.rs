@@ -195,6 +195,6 @@ fn put<S: Simd>(lanes: &mut Lanes, part: usize, x: S::f64s) {
 
 /// The same vector of every agent.
 #[inline(always)]
-fn column<S: Simd>(cells: &[Lanes], part: usize) -> impl Iterator<Item = S::f64s> + '_ {
-    cells.iter().map(move |lanes| vector::<S>(lanes, part))
+fn column<S: Simd>(cells: &[Lanes], part: usize) -> impl ExactSizeIterator<Item = S::f64s> + '_ {
+    S::as_simd_f64s(cells.as_flattened()).0.chunks_exact(LANES / S::F64_LANES).map(move |lanes| lanes[part])
 }
