@@ -19,10 +19,12 @@ ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(she
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test test-rust test-python lint lint-python lint-rust bench clean check
+.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench clean check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: $(VENV)/.train ## set up .venv and build the engine
 
 train: $(VENV)/.train ## build, and train a unit of the IEEE test system to bid; ARGS="..." goes to `vecmarket train`
 	$(BIN)/vecmarket train $(ARGS)
