@@ -15,7 +15,7 @@ use crate::step::{Autoreset, Game, Outputs, Step, reset};
 /// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
 const GRAIN: usize = 8192;
 const MOST_ENVS: i64 = 1 << 22;
-const MOST_CELLS: usize = 1 << 31;
+const MOST_CELLS: usize = 1 << 30;
 
 /// Sizes of a batch's buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,20 @@ pub struct Layout {
     pub acting: usize,
     /// Floats in one observation, F.
     pub width: usize,
+}
+
+impl Layout {
+    /// Refuses buffers that are too large to be meant.
+    pub fn check_size(self, steps: usize) -> Result<()> {
+        let row = self.acting * self.width.max(ACTION_WIDTH);
+        let cells = self.envs.checked_mul(row).and_then(|cells| cells.checked_mul(steps));
+        if cells.is_none_or(|cells| cells > MOST_CELLS) {
+            let reason =
+                format!("{} environments, {steps} steps a call, need buffers of more than 2^30 entries", self.envs);
+            return Err(Error::value("num_envs", reason));
+        }
+        Ok(())
+    }
 }
 
 /// What to reset.
@@ -52,6 +66,8 @@ pub struct Batch {
     envs: usize,
     pool: Pool,
     simd: Simd,
+    /// A walk was begun and did not come back: a panic, after which the state is not to be trusted.
+    interrupted: bool,
 }
 
 impl Batch {
@@ -61,18 +77,16 @@ impl Batch {
             return Err(Error::value("num_envs", format!("must be in 1..{MOST_ENVS}, got {envs}")));
         }
         let envs = envs as usize;
-        let cells = envs.checked_mul(scenario.agents() * scenario.width.max(ACTION_WIDTH));
-        if cells.is_none_or(|cells| cells > MOST_CELLS) {
-            let reason = format!("{envs} environments of this scenario need buffers of more than 2^31 entries");
-            return Err(Error::value("num_envs", reason));
-        }
+        let agents = scenario.agents();
+        Layout { envs, agents, acting: agents, width: scenario.width }.check_size(1)?;
+        check_memory(&scenario, envs)?;
         let pool = Pool::new(threads)?;
         let shards = (0..envs)
             .step_by(SHARD)
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
         let template = Template::new(&scenario, &seats);
-        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()? })
+        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, interrupted: false })
     }
 
     /// Cuts episodes after so many steps; None for no limit.
@@ -232,6 +246,9 @@ impl Batch {
     where
         F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
     {
+        if std::mem::replace(&mut self.interrupted, true) {
+            return Err(Error::Runtime("engine: unusable after an internal error".into()));
+        }
         let layout = self.layout();
         let game = Game { scenario: &self.scenario, template: &self.template, seats: &self.seats, limit: self.limit };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
@@ -239,11 +256,14 @@ impl Batch {
         let walk = Walk { game, layout, input_width, body };
         if self.pool.threads() == 1 || tasks < 2 {
             walk.over(&mut self.shards, inputs, out, usize::MAX);
+            self.interrupted = false;
             return Ok(());
         }
         let grain = self.shards.len().div_ceil(tasks);
         let shards = &mut self.shards;
-        self.pool.run(move || walk.over(shards, inputs, out, grain))
+        let done = self.pool.run(move || walk.over(shards, inputs, out, grain));
+        self.interrupted = false;
+        done
     }
 }
 
@@ -280,6 +300,44 @@ where
 }
 
 impl<'a> Outputs<'a> {
+    /// The same buffers for a shorter time.
+    pub fn reborrow(&mut self) -> Outputs<'_> {
+        Outputs {
+            observations: self.observations,
+            final_observations: self.final_observations,
+            rewards: self.rewards,
+            terminated: self.terminated,
+            truncated: self.truncated,
+            prices: self.prices,
+            demand: self.demand,
+            unserved: self.unserved,
+            dispatch: self.dispatch,
+            profits: self.profits,
+        }
+    }
+
+    /// Takes what the last of several steps wrote, and the last true final observation of every environment.
+    pub fn take_last_of(&mut self, all: &Outputs<'_>, layout: Layout, autoreset: Autoreset) {
+        last(self.observations, all.observations);
+        last(self.rewards, all.rewards);
+        last(self.terminated, all.terminated);
+        last(self.truncated, all.truncated);
+        last(self.prices, all.prices);
+        last(self.demand, all.demand);
+        last(self.unserved, all.unserved);
+        last(self.dispatch, all.dispatch);
+        last(self.profits, all.profits);
+        if autoreset != Autoreset::SameStep {
+            return;
+        }
+        let size = layout.acting * layout.width;
+        for (i, row) in all.final_observations.chunks_exact(size).enumerate() {
+            if all.terminated[i] || all.truncated[i] {
+                self.final_observations[i % layout.envs * size..][..size].copy_from_slice(row);
+            }
+        }
+    }
+
     /// The buffers of the first `rows` rows, and of the others.
     fn split(self, rows: usize, layout: Layout) -> (Self, Self) {
         let (agents, acting) = (rows * layout.agents, rows * layout.acting);
@@ -319,4 +377,17 @@ impl<'a> Outputs<'a> {
         };
         (first, rest)
     }
+}
+
+/// Asks for the memory of the states once, as a whole: many small requests would be granted and end in an abort.
+fn check_memory(scenario: &Scenario, envs: usize) -> Result<()> {
+    let slots = if scenario.is_randomised() { scenario.base_row().len() } else { 0 };
+    let bytes = envs * (64 + 24 * scenario.agents() + 8 * slots);
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
+        Error::value("num_envs", format!("not enough memory for {envs} environments of this scenario, {bytes} bytes"))
+    })
+}
+
+fn last<T: Copy>(to: &mut [T], from: &[T]) {
+    to.copy_from_slice(&from[from.len() - to.len()..]);
 }

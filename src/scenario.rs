@@ -10,7 +10,7 @@ use crate::spec::{
     Availability, BiddingRule, EpisodeEnd, EpisodeStart, Number, Pricing, RewardScale, RulesSpec, Scarcity, Spec,
     TieBreak,
 };
-use crate::spec::{GeneratorSpec, Kink};
+use crate::spec::{GeneratorSpec, Kink, usable};
 
 /// Hours in a week: the period of the time features.
 pub const WEEK: u32 = 168;
@@ -361,8 +361,8 @@ fn check_demand(spec: &Spec) -> Result<Vec<f64>> {
     if demand.series_mw.len() > u32::MAX as usize / 2 {
         return Err(Error::value("demand.series_mw", "must be shorter than 2^31 hours"));
     }
-    if let Some((hour, x)) = demand.series_mw.iter().enumerate().find(|(_, x)| !x.is_finite()) {
-        return Err(Error::value(format!("demand.series_mw[{hour}]"), format!("must be finite, got {x}")));
+    if let Some(hour) = demand.series_mw.iter().position(|&x| usable("", x).is_err()) {
+        usable(&format!("demand.series_mw[{hour}]"), demand.series_mw[hour])?;
     }
     demand.noise.check("demand.noise", 0.0)?;
     demand.factor.check("demand.factor", 0.0)?;

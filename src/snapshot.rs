@@ -15,7 +15,8 @@ const VERSION: u32 = 1;
 const MAGIC: &[u8; 4] = b"VMKT";
 const CHECKSUM: usize = size_of::<u64>();
 
-/// What the last call wrote into the caller's buffers, observations aside: those follow from the state.
+/// What the last call wrote into the caller's buffers. Observations follow from the state; final observations belong to
+/// the call that wrote them and are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LastStep {
     /// (N, L).
@@ -64,8 +65,8 @@ impl Batch {
         Ok(bytes)
     }
 
-    /// Takes the state of a snapshot of the same scenario, number of environments and acting agents; returns what the
-    /// buffers held. Anything else is an error that leaves the batch as it was.
+    /// Takes the state of a snapshot of the same scenario, number of environments, seats and episode limit; returns what
+    /// the buffers held. Anything else is an error that leaves the batch as it was.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<LastStep> {
         let bad = |reason: &str| Error::value("state", reason);
         let body = bytes
@@ -88,12 +89,11 @@ impl Batch {
             let reason = format!("was taken of {envs} environments, this engine has {}", self.layout().envs);
             return Err(bad(&reason));
         }
-        let seats = Seats::new(snapshot.seats.seats().to_vec(), self.layout().agents)?;
-        if snapshot.limit == Some(0) {
-            return Err(bad("has an episode limit of 0"));
+        if snapshot.seats != self.seats {
+            return Err(bad("was taken with other seats: set the same agents and rivals first"));
         }
-        if seats.acting() != self.seats.acting() {
-            return Err(bad("was taken with other agents acting"));
+        if snapshot.limit != self.limit {
+            return Err(bad("was taken with another max_episode_steps"));
         }
         let fits = snapshot.shards.len() == self.shards.len()
             && self.shards.iter().zip(&snapshot.shards).all(|(shard, state)| state.fits(&self.scenario, shard.rows()));
@@ -103,8 +103,6 @@ impl Batch {
         for (shard, saved) in self.shards.iter_mut().zip(snapshot.shards) {
             saved.restore(&self.scenario, shard);
         }
-        self.limit = snapshot.limit;
-        self.seats = seats;
         Ok(snapshot.last)
     }
 }

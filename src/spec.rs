@@ -164,13 +164,7 @@ impl Number {
 
     /// Checks that it is finite and well formed, and not below `at_least`.
     pub fn check(&self, path: &str, at_least: f64) -> Result<()> {
-        let finite = |field: &str, x: f64| {
-            if x.is_finite() {
-                Ok(())
-            } else {
-                Err(Error::value(format!("{path}{field}"), format!("must be finite, got {x}")))
-            }
-        };
+        let finite = |field: &str, x: f64| usable(&format!("{path}{field}"), x);
         let ordered = |low: f64, high: f64| {
             if low <= high {
                 Ok(())
@@ -209,6 +203,20 @@ impl Number {
         }
         Ok(())
     }
+}
+
+/// Beyond this, products and squares of what a market computes could leave the range of a 64-bit float.
+const LARGEST: f64 = 1e15;
+
+/// Checks that a number of the configuration is finite and of a size that arithmetic can carry.
+pub(crate) fn usable(path: &str, x: f64) -> Result<()> {
+    if !x.is_finite() {
+        return Err(Error::value(path, format!("must be finite, got {x}")));
+    }
+    if x.abs() > LARGEST {
+        return Err(Error::value(path, format!("must be within +-{LARGEST:e}, got {x}")));
+    }
+    Ok(())
 }
 
 /// Share of a unit's capacity that can be offered.

@@ -1,9 +1,8 @@
 //! The numpy arrays that the engine writes into: made once, borrowed per call, never copied.
 
-use numpy::ndarray::IxDyn;
 use numpy::{BorrowError, Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::batch::Layout;
 use crate::error::{Error, Result};
@@ -34,21 +33,21 @@ pub struct Buffers {
 
 impl Buffers {
     /// Zeroed arrays, with a leading dimension of `steps` if given.
-    pub fn new(py: Python<'_>, layout: Layout, steps: Option<usize>) -> Self {
+    pub fn new(py: Python<'_>, layout: Layout, steps: Option<usize>) -> PyResult<Self> {
         let Layout { envs, agents, acting, width } = layout;
-        Self {
+        Ok(Self {
             layout,
-            observations: zeros(py, steps, &[envs, acting, width]),
-            final_observations: zeros(py, steps, &[envs, acting, width]),
-            rewards: zeros(py, steps, &[envs, acting]),
-            terminated: zeros(py, steps, &[envs]),
-            truncated: zeros(py, steps, &[envs]),
-            prices: zeros(py, steps, &[envs]),
-            demand: zeros(py, steps, &[envs]),
-            unserved: zeros(py, steps, &[envs]),
-            dispatch: zeros(py, steps, &[envs, agents]),
-            profits: zeros(py, steps, &[envs, agents]),
-        }
+            observations: zeros(py, steps, &[envs, acting, width])?,
+            final_observations: zeros(py, steps, &[envs, acting, width])?,
+            rewards: zeros(py, steps, &[envs, acting])?,
+            terminated: zeros(py, steps, &[envs])?,
+            truncated: zeros(py, steps, &[envs])?,
+            prices: zeros(py, steps, &[envs])?,
+            demand: zeros(py, steps, &[envs])?,
+            unserved: zeros(py, steps, &[envs])?,
+            dispatch: zeros(py, steps, &[envs, agents])?,
+            profits: zeros(py, steps, &[envs, agents])?,
+        })
     }
 
     /// Borrows every array for writing and hands out their memory.
@@ -91,30 +90,6 @@ impl Buffers {
         })
     }
 
-    /// Takes the last of the steps that `advance` wrote, and the last true final observation of every environment.
-    pub fn copy_last_of(&self, py: Python<'_>, advanced: &Self) -> Result<()> {
-        self.write(py, |out| {
-            advanced.write(py, |all| {
-                last(out.observations, all.observations);
-                let (rows, size) = (out.terminated.len(), self.layout.acting * self.layout.width);
-                for (i, row) in all.final_observations.chunks_exact(size).enumerate() {
-                    if all.terminated[i] || all.truncated[i] {
-                        out.final_observations[i % rows * size..][..size].copy_from_slice(row);
-                    }
-                }
-                last(out.rewards, all.rewards);
-                last(out.terminated, all.terminated);
-                last(out.truncated, all.truncated);
-                last(out.prices, all.prices);
-                last(out.demand, all.demand);
-                last(out.unserved, all.unserved);
-                last(out.dispatch, all.dispatch);
-                last(out.profits, all.profits);
-                Ok(())
-            })
-        })
-    }
-
     /// Takes what belongs to markets, not to acting agents, from buffers of another number of acting agents.
     pub fn copy_markets_of(&self, py: Python<'_>, other: &Self) -> Result<()> {
         let mut last = other.last_step(py)?;
@@ -142,13 +117,12 @@ impl Buffers {
     }
 }
 
-fn zeros<T: Element>(py: Python<'_>, steps: Option<usize>, shape: &[usize]) -> Py<PyArrayDyn<T>> {
-    let shape: Vec<usize> = steps.into_iter().chain(shape.iter().copied()).collect();
-    PyArrayDyn::zeros(py, IxDyn(&shape), false).unbind()
-}
-
-fn last<T: Copy>(to: &mut [T], from: &[T]) {
-    to.copy_from_slice(&from[from.len() - to.len()..]);
+/// By numpy itself, whose MemoryError reaches the caller.
+fn zeros<T: Element>(py: Python<'_>, steps: Option<usize>, shape: &[usize]) -> PyResult<Py<PyArrayDyn<T>>> {
+    let shape: Vec<usize> = steps.iter().chain(shape).copied().collect();
+    let shape = PyTuple::new(py, shape)?;
+    let array = py.import("numpy")?.call_method1("zeros", (shape, T::get_dtype(py)))?;
+    Ok(array.cast_into::<PyArrayDyn<T>>()?.unbind())
 }
 
 fn unusable(name: &str, error: BorrowError) -> Error {

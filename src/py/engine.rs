@@ -60,7 +60,7 @@ impl Engine {
         let limit = max_episode_steps.map(|n| extract::integer(n, "max_episode_steps")).transpose()?;
         let mut batch = Batch::new(Arc::clone(&scenario), num_envs, seed, threads, seats)?;
         batch.set_limit(limit)?;
-        let buffers = Arc::new(Buffers::new(py, batch.layout(), None));
+        let buffers = Arc::new(Buffers::new(py, batch.layout(), None)?);
         Ok(Self { batch: Mutex::new(batch), buffers: Mutex::new(buffers), advanced: Mutex::new(None), scenario })
     }
 
@@ -130,12 +130,22 @@ impl Engine {
         let mut advanced = self.advanced.try_lock().map_err(|_| busy())?;
         let buffers = match advanced.take() {
             Some((k, buffers)) if k == steps && buffers.layout == layout => buffers,
-            _ => Arc::new(Buffers::new(py, layout, Some(steps))),
+            _ => {
+                layout.check_size(steps)?;
+                Arc::new(Buffers::new(py, layout, Some(steps))?)
+            }
         };
-        let done = buffers.write(py, |out| detached(py, || batch.advance(given, steps, autoreset, out)));
         *advanced = Some((steps, Arc::clone(&buffers)));
-        done?;
-        self.buffers()?.copy_last_of(py, &buffers)?;
+        // All arrays are borrowed before anything moves: what cannot be written must not leave half a call behind.
+        self.buffers()?.write(py, |mut live| {
+            buffers.write(py, |mut all| {
+                detached(py, || {
+                    batch.advance(given, steps, autoreset, all.reborrow())?;
+                    live.take_last_of(&all, layout, autoreset);
+                    Ok(())
+                })
+            })
+        })?;
         buffers.as_dict(py)
     }
 
@@ -172,12 +182,16 @@ impl Engine {
         let seats = extract::seats(seats, batch.layout().agents)?;
         let same = seats.acting() == batch.seats().acting();
         let layout = Layout { acting: seats.acting().len(), ..batch.layout() };
-        let fresh = if same { self.buffers()? } else { Arc::new(Buffers::new(py, layout, None)) };
+        let fresh = if same { self.buffers()? } else { Arc::new(Buffers::new(py, layout, None)?) };
         if !same {
             fresh.copy_markets_of(py, &*self.buffers()?)?;
         }
-        batch.set_seats(seats);
-        fresh.write(py, |out| detached(py, || batch.observe(out)))?;
+        fresh.write(py, |out| {
+            detached(py, || {
+                batch.set_seats(seats);
+                batch.observe(out)
+            })
+        })?;
         *self.buffers.lock().map_err(|_| busy())? = fresh;
         Ok(())
     }
