@@ -40,6 +40,8 @@ class Game:
         (rows, F) float32.
     final_observations
         The last observations of episodes that a same-step autoreset has just ended, (rows, F) float32.
+    observation_space
+        Space of one row, as the rivals of the construction allow it; later rivals must fit into it.
     rewards
         (rows,) float32.
     terminated, truncated
@@ -71,7 +73,8 @@ class Game:
             max_episode_steps=max_episode_steps,
         )
         self.rows_per_market = 1 if self.learner is not None else self.engine.num_agents
-        self.rows = num_markets * self.rows_per_market
+        self.rows = self.engine.num_envs * self.rows_per_market
+        self.observation_space = self._seen(self.engine)
         self._sit(rivals, seats)
 
     @property
@@ -82,6 +85,14 @@ class Game:
     @rivals.setter
     def rivals(self, rivals: Rivals) -> None:
         seats = take_seats(self.scenario, self.learner, rivals)
+        # A market of its own tells what these rivals can lead to, so that a refusal leaves this one untouched.
+        seen = self._seen(_core.Engine(self.scenario, 1, threads=1, seats=seats.engine))
+        space = self.observation_space
+        if (seen.low < space.low).any() or (seen.high > space.high).any():
+            raise ValueError(
+                "rivals: observations could leave the observation space that the environment was made with; "
+                f"make a new one for rivals={rivals!r}"
+            )
         self.engine.set_seats(seats.engine)
         self._sit(rivals, seats)
 
@@ -109,14 +120,16 @@ class Game:
             "dispatch": engine.dispatch.reshape(-1) if place is None else engine.dispatch[:, place],
             "unserved": self._per_row(engine.unserved),
         }
+        self.refresh()
 
-    def observation_space(self) -> Box[np.float32]:
-        """Return the space of one row: the true bounds, over all agents where all learn."""
-        low, high = self.engine.observation_bounds()
+    def _seen(self, engine: _core.Engine) -> Box[np.float32]:
+        """Return the space of one row in this engine: the true bounds, over all agents where all learn."""
+        low, high = engine.observation_bounds()
         if self.learner is None:
             low, high = low.min(axis=0), high.max(axis=0)
         else:
-            low, high = low[self._slot], high[self._slot]
+            slot = engine.acting.index(self.learner)
+            low, high = low[slot], high[slot]
         # Room for what never changes, such as the capacity: Gymnasium warns of a side without length, and
         # its RescaleObservation divides by it.
         constant = low == high

@@ -63,7 +63,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
         if self._game.learner is None:
             raise ValueError('learner: must be one agent here; MarketVectorEnv takes "all"')
         self._np_random, self._np_random_seed = seeding.np_random(self._game.seed)
-        self.observation_space = self._game.observation_space()
+        self.observation_space = self._game.observation_space
         self.action_space = self._game.action_space()
         self.render_mode = render_mode
 
@@ -80,7 +80,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
 
     @property
     def rivals(self) -> Rivals:
-        """How the other agents bid; can be set between episodes."""
+        """How the other agents bid; can be set between episodes, within the observation space."""
         return self._game.rivals
 
     @rivals.setter

@@ -113,7 +113,7 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self._np_random, self._np_random_seed = seeding.np_random(self._game.seed)
-        self.single_observation_space = self._game.observation_space()
+        self.single_observation_space = self._game.observation_space
         self.single_action_space = self._game.action_space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -122,6 +122,7 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
         self._action_shape = (self.num_envs, *self.single_action_space.shape)
         self._over = np.zeros(self.num_envs, np.bool_)
         self._everyone = np.ones(self.num_envs, np.bool_)
+        self._everyone.flags.writeable = False  # handed out where `copy` is False
 
     @property
     def engine(self) -> _core.Engine:
@@ -140,7 +141,7 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
 
     @property
     def rivals(self) -> Rivals:
-        """How the other agents bid; can be set between episodes."""
+        """How the other agents bid; can be set between episodes, within the observation space."""
         return self._game.rivals
 
     @rivals.setter

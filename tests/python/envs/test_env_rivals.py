@@ -208,6 +208,33 @@ class TestChangedBetweenEpisodes:
             env.rivals = truthful
         env.rivals = None
 
+    @pytest.mark.parametrize("features", [("last_price",), ("rival_offers",), ("demand", "last_price")])
+    @pytest.mark.parametrize("kind", ["vector", "single"])
+    def test_rivals_that_would_leave_the_observation_space_are_refused(
+        self, features: tuple[str, ...], kind: str
+    ) -> None:
+        scenario = DEFAULT.replace(observation=features)
+        env: Any = vm.MarketVectorEnv(N, scenario) if kind == "vector" else vm.MarketEnv(scenario)
+        action = np.zeros((N, 2) if kind == "vector" else 2)
+        env.reset(seed=0)
+        env.step(action)
+        before = env._game.engine.snapshot()
+        with pytest.raises(ValueError, match=r"rivals: .*observation space.*500"):
+            env.rivals = 500.0
+        assert env.rivals is None
+        assert env._game.engine.snapshot() == before
+        env.rivals = 50.0  # as far as an acting rival could go
+        for _ in range(DEFAULT.horizon):
+            env.reset()
+            assert env.observation_space.contains(env.step(action)[0])
+
+    def test_wide_rivals_leave_room_for_narrow_ones(self) -> None:
+        env = vm.MarketVectorEnv(N, DEFAULT.replace(observation=("last_price",)), rivals=500.0)
+        env.rivals = None
+        env.rivals = 400.0
+        env.reset(seed=0)
+        assert env.observation_space.contains(env.step(np.ones((N, 2)))[0])
+
 
 class Reader:
     """A rival that plays its rows of the batch of actions that all agents chose."""
@@ -292,6 +319,16 @@ class TestAllLearn:
                 np.testing.assert_array_equal(flags.reshape(2, 3), np.repeat(flags[::3], 3).reshape(2, 3))
             ended += int(terminated.sum())
         assert ended >= 15
+
+    def test_setting_rivals_again_keeps_the_ends_of_episodes(self) -> None:
+        env, twin = vm.MarketVectorEnv(2, DRAWN, learner="all"), vm.MarketVectorEnv(2, DRAWN, learner="all")
+        for e in (env, twin):
+            e.reset(seed=0)
+            for _ in range(DRAWN.horizon):
+                e.step(np.zeros((6, 2)))
+        env.rivals = None
+        for _ in range(2):
+            assert_equal(list(env.step(np.zeros((6, 2)))), list(twin.step(np.zeros((6, 2)))))
 
     def test_next_step_forgets_finished_rows_that_were_reset(self) -> None:
         env = vm.MarketVectorEnv(2, DRAWN, learner="all")

@@ -182,6 +182,13 @@ class TestCopies:
         assert np.shares_memory(infos["profit"], again[4]["profit"])
         assert np.shares_memory(env.reset()[0], observations)
 
+    def test_the_mask_that_all_steps_share_cannot_be_written(self) -> None:
+        env = started(copy=False)
+        infos = env.step(zeros(env))[4]
+        with pytest.raises(ValueError, match="read-only"):
+            infos["_profit"][0] = False
+        assert env.step(zeros(env))[4]["_price"].all()
+
 
 class TestSnapshots:
     @pytest.mark.parametrize("mode", [NEXT, SAME])
