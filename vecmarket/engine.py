@@ -78,6 +78,7 @@ def record_episode(
     seats: Sequence[str | float] | None = None,
     seed: int = 0,
     start: int | None = None,
+    max_episode_steps: int | None = None,
 ) -> Trace:
     """Play one episode in an engine of its own and keep everything that happened.
 
@@ -94,16 +95,19 @@ def record_episode(
         Seed of the environment; the episode is its first.
     start
         Hour of the series at which the episode starts; None draws it as the scenario says.
+    max_episode_steps
+        The episode is cut after that many steps; None never.
 
     Raises
     ------
     ValueError, TypeError
         When the policy's actions have the wrong shape, are not real or not finite, or the engine refuses the
-        seats, the seed or the start.
+        seats, the seed, the start or the limit.
     """
-    engine = _core.Engine(scenario, 1, seed=seed, threads=1, seats=seats)
+    engine = _core.Engine(scenario, 1, seed=seed, threads=1, seats=seats, max_episode_steps=max_episode_steps)
     acting = tuple(engine.acting)
-    steps, agents, features = engine.horizon, engine.num_agents, engine.num_features
+    steps = engine.horizon if max_episode_steps is None else min(engine.horizon, max_episode_steps)
+    agents, features = engine.num_agents, engine.num_features
     choose = _chooser(policy, steps, len(acting))
     observations = engine.reset(start=start)
     capacities, srmc = engine.fleet()
@@ -169,9 +173,12 @@ class Engine(_core.Engine):
         # The core is built in `__new__`, from the same arguments.
         self.scenario = scenario
         self._seed = seed
+        self._max_episode_steps = max_episode_steps
 
     def trace(self, policy: Policy = None, *, seed: int | None = None, start: int | None = None) -> Trace:
         """Play one episode of one environment and keep everything; the engine's own ones stay as they are.
+
+        The episode has T steps: the horizon, or `max_episode_steps` where that is fewer.
 
         Parameters
         ----------
@@ -188,7 +195,13 @@ class Engine(_core.Engine):
         ValueError, TypeError
             As `record_episode`.
         """
-        return record_episode(self.scenario, policy, seed=self._seed if seed is None else seed, start=start)
+        return record_episode(
+            self.scenario,
+            policy,
+            seed=self._seed if seed is None else seed,
+            start=start,
+            max_episode_steps=self._max_episode_steps,
+        )
 
 
 def _chooser(

@@ -62,6 +62,18 @@ def test_the_engine_goes_on_undisturbed() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("limit", [1, 3, T, T + 5, None])
+def test_it_stops_at_the_limit_of_the_engine(limit: int | None) -> None:
+    engine = vm.Engine(SCENARIO, 1, seed=2, threads=1, max_episode_steps=limit)
+    steps = T if limit is None else min(limit, T)
+    trace, whole = engine.trace(), vm.Engine(SCENARIO, 1, seed=2, threads=1).trace()
+    for field in fields(trace)[2:-2]:
+        np.testing.assert_array_equal(getattr(trace, field.name), getattr(whole, field.name)[:steps])
+    assert engine.trace(np.zeros((steps, A, 2))).price.shape == (steps,)
+    with pytest.raises(ValueError, match="policy"):
+        engine.trace(np.zeros((steps + 1, A, 2)))
+
+
 def test_it_is_the_episode_that_the_engine_plays() -> None:
     """Environment 0 of an engine of the same seed sees, bids, clears and earns the same."""
     rng = np.random.default_rng(0)
