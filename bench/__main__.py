@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import clearing, step, throughput
+from bench import clearing, observers, step, throughput
 from bench.plan import FULL, QUICK, Plan
-from bench.report import Table, preface, write_results
+from bench.report import Table, busy, load, preface, write_results
 
 HERE = Path(__file__).parent
 TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "clearing": clearing.tables,
     "step": step.tables,
-    "observers": step.observer_tables,
+    "observers": observers.tables,
     "throughput": throughput.tables,
 }
 
@@ -37,15 +37,18 @@ def main() -> None:
     plan = (QUICK if options.quick else FULL)._replace(figure=figure)
 
     start = time.monotonic()
-    # Written before the run, since it states the load that the run found.
-    opening = preface(" ".join(["python -m bench", *sys.argv[1:]]))
+    # Taken before the run, which is a load of its own.
+    found = load()
+    opening = preface(" ".join(["python -m bench", *sys.argv[1:]]), found)
     tables = []
     for name in names:
         for table in TABLES[name](plan):
             print(table.markdown(), flush=True)
             tables.append(table)
+    warning = busy(found, tables)
+    print(warning, end="")
     if out is not None:
-        write_results(out, opening, tables, figure)
+        write_results(out, warning + opening, tables, figure)
     print(f"{time.monotonic() - start:.0f} s" + (f", written to {out}" if out else ""))
 
 

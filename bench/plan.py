@@ -33,7 +33,7 @@ FULL = Plan(
     step_generators=(5, 10, 20, 50, 100, 1000),
     markets=8192,
     batch_sizes=(1, 8, 64, 512, 4096, 8192, 16384, 65536),
-    python_envs=512,
+    python_envs=16384,
     draws=("normal", "uniform"),
     figure=None,
 )

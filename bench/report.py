@@ -15,6 +15,11 @@ from typing import NamedTuple
 import vecmarket
 from vecmarket.files import write_atomically
 
+# The case that several tables measure, which shows whether the machine was quiet between them.
+CASE_GENERATORS, CASE_DRAW = 5, "normal"
+MOST_LOAD = 0.5  # before the run
+MOST_APART = 1.5  # dearest over cheapest cost of the same case
+
 
 class Table(NamedTuple):
     """One table of results."""
@@ -23,6 +28,7 @@ class Table(NamedTuple):
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    engine_step: float | None = None  # ns of `Engine.step` in the shared case on one thread, where measured
 
     def markdown(self) -> str:
         """Return the table as Markdown with its title and note."""
@@ -71,13 +77,33 @@ def _digits(number: float) -> str:
     return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
 
 
-def preface(command: str) -> str:
+def load() -> float | None:
+    """Return the machine's load of the last minute, None where the system does not report it."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def busy(load_before: float | None, tables: Iterable[Table]) -> str:
+    """Return a paragraph on why the numbers are not those of a quiet machine, or nothing."""
+    reasons = []
+    if load_before is not None and load_before > MOST_LOAD:
+        reasons.append(f"its load before the run was {load_before:.2f}, above {MOST_LOAD}")
+    costs = {table.title: table.engine_step for table in tables if table.engine_step is not None}
+    if costs and max(costs.values()) > MOST_APART * min(costs.values()):
+        found = ", ".join(f"{nanoseconds(cost)} ns in {title!r}" for title, cost in costs.items())
+        reasons.append(
+            f"the same case ({CASE_GENERATORS} generators, {CASE_DRAW} draw, `Engine.step` on one thread) "
+            f"cost {found}, more than {MOST_APART}x apart"
+        )
+    return f"The machine was busy: {'; '.join(reasons)}.\n\n" if reasons else ""
+
+
+def preface(command: str, load_before: float | None) -> str:
     """Return the date, the machine with its present load, the versions and the method, as Markdown."""
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "command": f"`{command}`",
         "machine": f"{_cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        "load before the run": _load(),
+        "load before the run": "not reported" if load_before is None else f"{load_before:.2f}",
         "versions": ", ".join(f"{name} {found}" for name, found in _versions().items()),
     }
     method = (
@@ -97,10 +123,6 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown processor"
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "not reported"
 
 
 def _versions() -> dict[str, str]:

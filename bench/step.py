@@ -1,4 +1,4 @@
-"""The full step of a market in which every agent acts and observes, and the observers alone."""
+"""The full step of a market in which every agent acts and observes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from bench.baselines.python_env import PythonEnv
 from bench.baselines.python_step import PythonStep
 from bench.measure import Side, alternate, episodes
 from bench.plan import Plan, draw_actions
-from bench.report import Table, microseconds, nanoseconds, times
+from bench.report import CASE_DRAW, CASE_GENERATORS, Table, microseconds, nanoseconds, times
 
 HOURS = 24
 LARGE = 1000  # generators from which memory and patience ask for fewer environments
-PRESETS = ("simple", "simple_v2", "simple_v3", "basic")
 
 
 def tables(plan: Plan) -> list[Table]:
     """Return the table of the full step."""
     rows = []
+    engine_step = None
     for draw in plan.draws:
         for generators in plan.step_generators:
             sides = _sides(plan, draw, generators)
             timings = alternate(sides, plan.effort)
+            if (draw, generators) == (CASE_DRAW, CASE_GENERATORS):
+                engine_step = timings.median("engine")
             costs = [timings.median(side) for side in sides]
             ratios = [times(timings.ratio(side, "engine")) for side in ("numba", "numpy", "mixed", "python")]
             cells = [*map(nanoseconds, costs[:4]), *map(microseconds, costs[4:])]
@@ -55,34 +57,7 @@ def tables(plan: Plan) -> list[Table]:
         "and asks its truthful rivals one by one. The copy is one `numpy.copyto` of the bytes that "
         "observations, rewards, flags, prices, demand and dispatch take."
     )
-    return [Table("Full step, all agents observed", note, header, rows)]
-
-
-def observer_tables(plan: Plan) -> list[Table]:
-    """Return the table of observation presets."""
-    rows = []
-    for generators in plan.generators:
-        markets = plan.markets // 2
-        pool = draw_actions("normal", markets, generators)
-        sides, features = {}, {}
-        for preset in PRESETS:
-            scenario = vm.Scenario.default(generators).replace(observation=preset)
-            engine = vm.Engine(scenario, markets, threads=1)
-            features[preset] = engine.num_features
-            sides[preset] = Side(episodes(engine.reset, engine.step, pool, HOURS), HOURS * markets)
-        timings = alternate(sides, plan.effort)
-        simple = timings.nanoseconds["simple"]
-        extra = {name: float(np.median(timings.nanoseconds[name] - simple)) for name in PRESETS[1:]}
-        cells = [f"{nanoseconds(timings.median(name))} ({features[name]})" for name in PRESETS]
-        per_row = [nanoseconds(cost / generators) for cost in extra.values()]
-        rows.append([str(generators), *cells, *per_row])
-    header = ["G", *(f"`{preset}`, ns (features)" for preset in PRESETS)]
-    header += [f"`{preset}` - `simple`, ns per agent row" for preset in PRESETS[1:]]
-    note = (
-        f"`Engine.step` of {plan.markets // 2} environments with each preset, one thread, normal price draw; "
-        "the difference to the four features of `simple` is what the further features cost."
-    )
-    return [Table("Observers", note, header, rows)]
+    return [Table("Full step, all agents observed", note, header, rows, engine_step)]
 
 
 def _sides(plan: Plan, draw: str, generators: int) -> dict[str, Side]:

@@ -16,10 +16,11 @@ from bench.baselines.python_env import PythonEnv
 from bench.measure import Side, Timings, alternate, episodes
 from bench.plan import Plan, draw_actions
 from bench.plot import plot_scaling
-from bench.report import Table, rate, times
+from bench.report import CASE_DRAW, Table, rate, times
 
 HOURS = 24
 GENERATORS = 5
+WHOLE_DAYS = 512  # most environments that the Python sides step through a whole day in one turn
 SYNC = "SyncVectorEnv of MarketEnv"
 PYTHON = "per-env Python loop"
 NUMBA_ALL = "batched numba, 1 thread, all agents"
@@ -31,7 +32,7 @@ def tables(plan: Plan) -> list[Table]:
     found = []
     for draw in plan.draws:
         measured = {size: alternate(_sides(plan, draw, size), plan.effort) for size in plan.batch_sizes}
-        found += [_rates(draw, measured), _ratios(draw, measured)]
+        found += [_rates(plan, draw, measured), _ratios(draw, measured)]
         if plan.figure is not None and draw == plan.draws[0]:
             plot_scaling(
                 {size: _per_second(timings) for size, timings in measured.items()}, _panels(), plan.figure
@@ -39,19 +40,23 @@ def tables(plan: Plan) -> list[Table]:
     return found
 
 
-def _rates(draw: str, measured: dict[int, Timings]) -> Table:
+def _rates(plan: Plan, draw: str, measured: dict[int, Timings]) -> Table:
     names = list(measured[min(measured)].nanoseconds)
     rows = []
     for size, timings in measured.items():
         per_second = _per_second(timings)
-        rows.append([str(size), *(rate(per_second[name]) if name in per_second else "" for name in names)])
+        rows.append([str(size), *(rate(per_second[name]) if name in per_second else "—" for name in names)])
     note = (
         f"Environment steps per second, {GENERATORS} generators, price parameter drawn {_how(draw)}. "
         "`Engine.step`: every agent acts and observes. `MarketVectorEnv`: one learner, truthful rivals, "
-        "default autoreset (25 calls play 24 steps). What steps environment by environment costs the same "
-        "for each, and is measured up to the N shown."
+        "default autoreset (25 calls play 24 steps). `SyncVectorEnv` and the Python loop step environment by "
+        f"environment, so that their cost per step does not fall with N; above N = {WHOLE_DAYS} their turns "
+        "are a few hours of the day, most of them without its reset, and — is not measured."
     )
-    return Table(f"Throughput, {draw} price draw", note, ["N", *names], rows)
+    # The size nearest to the one of the step table.
+    nearest = min(measured, key=lambda size: abs(size - plan.markets))
+    engine_step = measured[nearest].median(_engine_name(1)) if draw == CASE_DRAW else None
+    return Table(f"Throughput, {draw} price draw", note, ["N", *names], rows, engine_step)
 
 
 def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
@@ -69,7 +74,7 @@ def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
         [
             str(size),
             *(
-                times(timings.ratio(slow, fast)) if slow in timings.nanoseconds else ""
+                times(timings.ratio(slow, fast)) if slow in timings.nanoseconds else "—"
                 for _, slow, fast in pairs
             ),
         ]
@@ -119,9 +124,15 @@ def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
     sides[NUMBA_ONE] = Side(episodes(learner.reset, learner.step, one_each, HOURS), HOURS * size)
     if size <= plan.python_envs:
         sync = SyncVectorEnv([lambda: vm.MarketEnv(scenario)] * size)
-        sides[SYNC] = Side(_autoreset(sync.reset, sync.step, learners), HOURS * size)
         envs = [PythonEnv(fleet) for _ in range(size)]
-        sides[PYTHON] = Side(_one_by_one(envs, learners), HOURS * size)
+        if size <= WHOLE_DAYS:
+            sides[SYNC] = Side(_autoreset(sync.reset, sync.step, learners), HOURS * size)
+            sides[PYTHON] = Side(_one_by_one(envs, learners, HOURS), HOURS * size)
+        else:
+            hours = max(1, HOURS * WHOLE_DAYS // size)
+            sync.reset()
+            sides[SYNC] = Side(episodes(lambda: None, sync.step, learners, hours), hours * size)
+            sides[PYTHON] = Side(_one_by_one(envs, learners, hours), hours * size)
     return sides
 
 
@@ -135,16 +146,18 @@ def _autoreset(
     return episodes(lambda: None, step, pool, HOURS + 1)
 
 
-def _one_by_one(envs: Sequence[PythonEnv], pool: list[NDArray[np.float32]]) -> Callable[[], None]:
-    def reset() -> None:
-        for env in envs:
-            env.reset()
+def _one_by_one(envs: Sequence[PythonEnv], pool: list[NDArray[np.float32]], hours: int) -> Callable[[], None]:
+    """Return a call that plays the next hours of every environment, which resets as its day ends."""
+    for env in envs:
+        env.reset()
 
     def step(actions: NDArray[np.float32]) -> None:
         for env, action in zip(envs, actions, strict=True):
-            env.step(action)
+            _, _, terminated, _, _ = env.step(action)
+            if terminated:
+                env.reset()
 
-    return episodes(reset, step, pool, HOURS)
+    return episodes(lambda: None, step, pool, hours)
 
 
 def _thread_counts() -> list[int]:

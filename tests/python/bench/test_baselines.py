@@ -15,6 +15,7 @@ from bench.baselines import numba_clear, numpy_batch, python_env
 from bench.baselines.fleet import Fleet, fleet_of
 from bench.baselines.numba_batch import NumbaBatch
 from bench.baselines.numpy_batch import NumpyBatch
+from bench.baselines.observers import PRESETS, NumbaObserver, PythonObserver
 from bench.baselines.python_env import PythonEnv
 from bench.baselines.python_step import PythonStep
 from bench.plan import draw_actions
@@ -135,6 +136,28 @@ def test_batches_observe_the_demand_that_comes(kind: type[NumbaBatch | NumpyBatc
         engine.step(actions)
         batch.step(actions)
         np.testing.assert_allclose(batch.observations, engine.observations, atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("generators", [1, 5, 40])
+def test_observers_write_the_engines_rows(preset: str, generators: int) -> None:
+    scenario, fleet = _scenario(generators, noise=0.05)
+    engine = vm.Engine(scenario.replace(observation=preset), 7, threads=1)
+    numba, python = NumbaObserver(fleet, preset, 7), PythonObserver(fleet, preset)
+    seen = engine.reset().copy()
+    for hour, actions in enumerate(draw_actions("normal", 7, generators)):
+        observed, *_ = engine.step(actions)
+        # The demand that this step cleared is the one that was observed before it.
+        np.testing.assert_allclose(numba.observe(engine.demand, np.full(7, hour)), seen, atol=1e-6)
+        for row, demand in zip(seen, engine.demand, strict=True):
+            np.testing.assert_allclose(np.array(python.observe(float(demand), hour)), row, atol=1e-6)
+        seen = observed.copy()
+
+
+def test_an_observer_of_another_preset_is_refused() -> None:
+    _, fleet = _scenario(5, noise=0.0)
+    with pytest.raises(ValueError, match="preset: must be one of simple_v3, basic, got 'simple'"):
+        NumbaObserver(fleet, "simple", 3)
 
 
 @pytest.mark.parametrize("learner", [0, 4])

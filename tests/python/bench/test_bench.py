@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ import vecmarket as vm
 from bench.__main__ import TABLES
 from bench.measure import Effort, Side, Timings, alternate, episodes
 from bench.plan import QUICK, draw_actions
-from bench.report import Table, preface, rate, write_results
+from bench.report import Table, busy, preface, rate, write_results
 
 
 def test_sides_take_turns() -> None:
     turns: list[str] = []
-    sides = {name: Side(lambda name=name: turns.append(name), 1) for name in "ABC"}
+    sides = {name: Side(partial(turns.append, name), 1) for name in "ABC"}
     timings = alternate(sides, Effort(rounds=3, seconds=0.0))
     # Two calls each to warm up and to see how long one takes, then one call a turn.
     assert turns == list("AABBCC" + "ABC" * 3)
@@ -25,8 +26,13 @@ def test_sides_take_turns() -> None:
 
 
 def test_slow_sides_get_fewer_turns() -> None:
-    calls: list[None] = []
-    sides = {"slow": Side(lambda: calls.append(time.sleep(0.002)), 1)}
+    calls: list[int] = []
+
+    def nap() -> None:
+        calls.append(len(calls))
+        time.sleep(0.002)
+
+    sides = {"slow": Side(nap, 1)}
     timings = alternate(sides, Effort(rounds=50, seconds=0.0, patience=0.0))
     assert len(calls) == 2 + 3
     assert timings.nanoseconds["slow"].shape == (3,)
@@ -71,8 +77,11 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.header)}
     page = tmp_path / "RESULTS.md"
-    write_results(page, preface("python -m bench"), tables, plan.figure)
+    write_results(page, preface("python -m bench", 0.25), tables, plan.figure)
+    # The step, the observers and the throughput measure one case in common.
+    assert sum(table.engine_step is not None for table in tables) == 3
     text = page.read_text(encoding="utf-8")
+    assert "- load before the run: 0.25\n" in text
     assert all(f"## {table.title}\n" in text for table in tables)
     assert "](scaling.png)" in text
     assert f"vecmarket {vm.__version__}" in text
@@ -91,3 +100,20 @@ def test_a_table_reads_as_markdown() -> None:
 )
 def test_rates_have_three_digits(number: float, text: str) -> None:
     assert rate(number) == text
+
+
+def _measured(title: str, engine_step: float | None) -> Table:
+    return Table(title, "Note.", ["a"], [["1"]], engine_step)
+
+
+def test_a_quiet_machine_needs_no_warning() -> None:
+    tables = [_measured("One", 100.0), _measured("Two", 149.0), _measured("Three", None)]
+    assert busy(0.5, tables) == ""
+    assert busy(None, []) == ""
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert busy(2.56, []) == "The machine was busy: its load before the run was 2.56, above 0.5.\n\n"
+    apart = busy(0.1, [_measured("One", 100.0), _measured("Two", 151.0)])
+    assert apart.startswith("The machine was busy: the same case (5 generators, normal draw")
+    assert "cost 100 ns in 'One', 151 ns in 'Two', more than 1.5x apart" in apart
