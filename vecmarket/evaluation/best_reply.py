@@ -4,7 +4,9 @@ The hours of a thermal fleet are independent: what a unit offers in one hour cha
 the best reply to given rivals is found by playing every offer of a grid in every hour, in copies of the
 episode that share its seed and so its demand, and keeping the best. Between two rival offers profit is a
 straight line in the offer price and jumps at the offers themselves, so that the grid has points just below
-and at every rival offer of the hour besides its even spacing.
+and at every rival offer of the hour besides its even spacing. A unit can also raise the price beyond its own
+reach, by offering so little that a dearer rival sets it; the most that does so is what demand leaves above the
+cheaper rivals, so that the grid has this quantity for every rival offer of the hour too.
 
 Rivals that look at the past (by features such as the last clearing price) make hours depend on each other;
 the result is then the best reply to the rivals' offers as they are met by the same grid action all day.
@@ -42,11 +44,14 @@ class Grid:
         How far below a rival's offer the point beside it lies, $/MWh.
     withheld
         Shares of the capacity withheld, each tried with every price. Must hold 0.
+    residual
+        Also try, at SRMC, the quantities that leave each dearer rival at the margin.
     """
 
     spacing: float = 1.0
     below: float = 1e-3
     withheld: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
+    residual: bool = True
 
     def __post_init__(self) -> None:
         if not self.spacing > 0:
@@ -81,7 +86,7 @@ def best_replies(episodes: Episodes, reference: Play, grid: Grid | None = None) 
         # Rivals that always offer the same price, as units of one type do, need one pair of points.
         rivals = np.unique(rivals.reshape(-1, rivals.shape[2]), axis=1).reshape(*rivals.shape[:2], -1)
     n_points = 2 * int(np.floor(reach.max() / grid.spacing)) + 4 + 2 * rivals.shape[2]
-    per_batch = max(1, COPIES_AT_ONCE // (n_points * len(grid.withheld)))
+    per_batch = max(1, COPIES_AT_ONCE // (n_points * len(grid.withheld) + rivals.shape[2] + 1))
     parts = [
         _search(episodes, slice(i, i + per_batch), reference, rivals, reach, grid)
         for i in range(0, len(episodes), per_batch)
@@ -98,6 +103,9 @@ def _search(
     grid: Grid,
 ) -> tuple[Play, Play]:
     actions = _actions(reference.srmc[part], rivals[part], reach[part], grid)  # (n, T, M, 2)
+    if grid.residual:
+        residual = _residual_actions(episodes.learner, reference, part, rivals[part])
+        actions = np.concatenate([actions, residual], axis=2)
     n, horizon, tried, _ = actions.shape
     batch, _ = episodes.start(copies=tried, part=part)
     first = np.arange(n) * tried
@@ -133,6 +141,29 @@ def _actions(
     actions[..., 0] = withheld[:, None]
     actions[..., 1] = price[:, :, None, :]
     return actions.reshape(*srmc.shape, -1, 2)
+
+
+def _residual_actions(
+    learner: int, reference: Play, part: slice, levels: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the offers that leave a dearer rival at the margin, (n, T, levels + 1, 2), at truthful prices.
+
+    For every price level of the rivals, and for none at all (shortage), the learner offers what demand leaves
+    above the rivals below that level, less a sliver that float32 actions and the market's tolerance cannot eat.
+    """
+    prices = np.delete(reference.all_prices[part], learner, axis=2)[:, :, None, :]
+    quantities = np.delete(reference.all_quantities[part], learner, axis=2)[:, :, None, :]
+    shortage = np.full((*levels.shape[:2], 1), np.inf)
+    level = np.concatenate([levels, shortage], axis=2)[..., None]
+    cheaper = np.where(prices < level, quantities, 0.0).sum(axis=3)
+    available = reference.offer_mw[part][:, :, None]
+    demand = reference.demand[part][:, :, None]
+    wanted = demand - cheaper - 1e-6 * (np.abs(demand) + available)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        withheld = np.nan_to_num(1.0 - np.clip(wanted, 0.0, available) / available)
+    actions = np.zeros((*withheld.shape, 2), dtype=np.float32)
+    actions[..., 0] = np.clip(withheld, 0.0, 1.0)
+    return actions
 
 
 def _reach(episodes: Episodes) -> NDArray[np.float64]:

@@ -38,10 +38,21 @@ def test_known_best_reply_on_whole_dollars() -> None:
 
 def test_known_supremum_is_approached_from_below() -> None:
     fixed = only_episode(FRINGE_AND_FIRM, 4)
-    best, _ = best_replies(fixed, play(fixed, truthful), Grid(withheld=(0.0,)))
+    best, _ = best_replies(fixed, play(fixed, truthful), Grid(withheld=(0.0,), residual=False))
     assert 2200.0 - 50.0 * 2 * BELOW <= best.profit[0, 0] < 2200.0
     assert best.offer_price[0, 0] == pytest.approx(60.0, abs=2 * BELOW)
     assert best.dispatch[0, 0] == 40.0
+
+
+def test_withholding_lets_a_rival_beyond_reach_set_the_price() -> None:
+    # Unit 0 reaches 15 $/MWh; offering 43 of 50 MW makes the unit at 100 $/MWh marginal: (100 - 10) * 43.
+    fixed = only_episode(one_hour([(50.0, 10.0), (20.0, 9.0), (100.0, 100.0)], 63.0, reach=5.0), 0)
+    best, by_reward = best_replies(fixed, play(fixed, truthful))
+    for found in (best, by_reward):
+        assert 3870.0 * (1 - 1e-5) <= found.profit[0, 0] < 3870.0
+        assert found.price[0, 0] == 100.0
+    without, _ = best_replies(fixed, play(fixed, truthful), Grid(residual=False))
+    assert without.profit[0, 0] < best.profit[0, 0]
 
 
 def supremum(units: list[tuple[float, float]], demand: float) -> float:
@@ -95,7 +106,7 @@ def test_by_reward_and_by_profit_differ_where_bids_are_penalised() -> None:
         reward=vm.Reward(bid_penalty=0.05, unserved_penalty=0.0, scale=1.0)
     )
     fixed = only_episode(market, 1)
-    by_profit, by_reward = best_replies(fixed, play(fixed, truthful), Grid(withheld=(0.0,)))
+    by_profit, by_reward = best_replies(fixed, play(fixed, truthful), Grid(withheld=(0.0,), residual=False))
     assert by_profit.offer_price[0, 0] == pytest.approx(70.0, abs=1e-4)
     assert by_reward.offer_price[0, 0] == pytest.approx(30.0, abs=1e-4)
     assert by_reward.reward[0, 0] == pytest.approx(5.0, abs=1e-4)
