@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["action_array", "real_array", "whole_number"]
+__all__ = ["action_array", "real_array", "real_number", "whole_number"]
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
@@ -33,6 +35,27 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
         raise TypeError(f"{name}: must be a whole number, got {value!r}") from None
     if number < least:
         raise ValueError(f"{name}: must be at least {least}, got {number}")
+    return number
+
+
+def real_number(name: str, value: Any) -> float:
+    """Return a finite real number of any kind, NumPy's included, as a plain float.
+
+    Raises
+    ------
+    TypeError
+        When it is no real number.
+    ValueError
+        When it is not finite, or too large for a float.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name}: must be a real number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: is too large for a 64-bit float") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: must be finite, got {value!r}")
     return number
 
 

@@ -10,6 +10,7 @@ Units: MW, MWh, $/MWh and $; one step is one hour.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -168,12 +169,23 @@ class Reward:
         ``"seed"``: ``20 / (max demand * max srmc * max(1, horizon))``; or a number (1.0 pays plain $).
     terms
         Weights of further terms by name, or another weight for ``"profit"``, which counts 1 unless given.
+
+    Raises
+    ------
+    ValueError
+        When `terms` names a term that has a field of its own.
     """
 
     bid_penalty: Number = 0.01
     unserved_penalty: Number = 1.0
     scale: float | str = "seed"
     terms: Mapping[str, Number] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.terms, Mapping):
+            for own in dataclasses.fields(self):
+                if own.name in self.terms:
+                    raise ValueError(f"reward.terms[{own.name!r}]: set the field reward.{own.name} instead")
 
     def __hash__(self) -> int:
         return hash((self.bid_penalty, self.unserved_penalty, self.scale, tuple(sorted(self.terms))))
@@ -243,12 +255,23 @@ class Scenario:
         return tuple(g.name for g in self.generators)
 
     def agent_index(self, agent: int | str) -> int:
-        """Return the place of an agent given by place or name; a ValueError lists the legal names."""
+        """Return the place of an agent given by place or name.
+
+        Raises
+        ------
+        ValueError
+            When there is no such agent; the message lists the legal names or places.
+        TypeError
+            When it is neither a whole number nor text.
+        """
         if isinstance(agent, str):
             if agent not in self.agents:
                 raise ValueError(f"agent: unknown name {agent!r}; the agents are {_some(self.agents)}")
             return self.agents.index(agent)
-        index = int(agent)
+        try:
+            index = operator.index(agent)
+        except TypeError:
+            raise TypeError(f"agent: must be a place or a name, got {agent!r}") from None
         if not 0 <= index < len(self.generators):
             raise ValueError(f"agent: must be in 0..{len(self.generators) - 1}, got {agent}")
         return index
@@ -299,7 +322,7 @@ def _floats(values: Any) -> Any:
     """Return a 1-d series as plain floats; anything else as it is, for the compiler to refuse."""
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return values
     return tuple(array.tolist()) if array.ndim == 1 else values
 

@@ -57,9 +57,13 @@ def check_options(options: Mapping[str, Any] | None, legal: Sequence[str]) -> Ma
     ------
     ValueError
         When a key is unknown; the message lists the legal ones.
+    TypeError
+        When the options are no mapping.
     """
     if options is None:
         return {}
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options: must be a mapping or None, got {type(options).__name__}")
     for key in options:
         if key not in legal:
             raise ValueError(f"options[{key!r}]: unknown; the legal keys are {', '.join(map(repr, legal))}")
@@ -126,7 +130,10 @@ def as_starts(start: Any, rows: int) -> int | NDArray[np.int64]:
         return operator.index(start)
     except TypeError:
         pass
-    hours = np.asarray(start)
+    try:
+        hours = np.asarray(start)
+    except ValueError as error:
+        raise ValueError(f"{name}: not an array: {error}") from None
     if hours.dtype.kind not in "iu":
         raise TypeError(f"{name}: must be an integer or one per environment, got {start!r}")
     if hours.shape != (rows,):

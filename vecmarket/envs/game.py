@@ -85,7 +85,7 @@ class Game:
     @rivals.setter
     def rivals(self, rivals: Rivals) -> None:
         seats = take_seats(self.scenario, self.learner, rivals)
-        # A market of its own tells what these rivals can lead to, so that a refusal leaves this one untouched.
+        # A market of its own tells what these rivals can lead to, so that a refusal changes nothing here.
         seen = self._seen(_core.Engine(self.scenario, 1, threads=1, seats=seats.engine))
         space = self.observation_space
         if (seen.low < space.low).any() or (seen.high > space.high).any():

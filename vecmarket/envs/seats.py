@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from vecmarket.checks import real_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -100,7 +101,11 @@ def _by_place(scenario: Scenario, learner: int, rivals: Any) -> list[Any]:
     agents = len(scenario.agents)
     if isinstance(rivals, np.ndarray):
         rivals = rivals.tolist()
-    if callable(rivals) or isinstance(rivals, str) or not isinstance(rivals, Sequence | Mapping):
+    if (
+        callable(rivals)
+        or isinstance(rivals, str | bytes | bytearray)
+        or not isinstance(rivals, Sequence | Mapping)
+    ):
         return [rivals] * agents
     if isinstance(rivals, Mapping):
         entries: list[Any] = [None] * agents
@@ -129,9 +134,11 @@ def _by_place(scenario: Scenario, learner: int, rivals: Any) -> list[Any]:
 
 def _fixed(where: str, rival: Any) -> str | float:
     """Return the seat of a rival that the engine itself plays."""
-    if rival is None or rival == "truthful":
+    if rival is None:
         return "truthful"
     if isinstance(rival, str):
+        if rival == "truthful":
+            return rival
         raise ValueError(
             f'{where}: unknown rival {rival!r}; the legal ones are "truthful", a markup or a callable'
         )
@@ -139,6 +146,4 @@ def _fixed(where: str, rival: Any) -> str | float:
         raise TypeError(
             f'{where}: must be None, "truthful", a markup in $/MWh or a callable, got {type(rival).__name__}'
         )
-    if not math.isfinite(rival):
-        raise ValueError(f"{where}: the markup must be finite, got {rival!r}")
-    return float(rival)
+    return real_number(where, rival)

@@ -7,15 +7,15 @@ stand in ``data/ieee_rts.toml``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecmarket.checks import real_number
 from vecmarket.config import Demand, Generator, Scenario
 from vecmarket.scenarios.toml import parse
 
@@ -56,7 +56,8 @@ def ieee_rts(
     ValueError, TypeError
         When a value cannot be used; the message names its field.
     """
-    if not (math.isfinite(peak_mw) and peak_mw > 0):
+    peak_mw = real_number("peak_mw", peak_mw)
+    if peak_mw <= 0:
         raise ValueError(f"peak_mw: must be a positive number of MW, got {peak_mw}")
     figures = _figures()
     load_mw = peak_mw * _load_shares(figures["load"])
@@ -64,7 +65,7 @@ def ieee_rts(
         generators=_fleet(figures["units"]),
         demand=Demand(tuple(load_mw.tolist())),
         horizon=horizon,
-        days=None if days is None else tuple(days),
+        days=cast("tuple[int, ...] | None", days),  # the scenario makes it one
         episode_start=episode_start,
         name=name,
         **fields,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from os import PathLike
@@ -82,20 +82,23 @@ def from_csv(
     ------
     OSError
         When a file cannot be read.
+    TypeError
+        When a path is no path, or a column's name no text.
     ValueError
         When a table is empty, lacks a column (the message names those it has), has a bad number or a unit
         twice (it names the lines), or when the hourly tables differ in length.
     """
-    units = _read(fleet)
-    names = units.texts(name_column or _NAME)
+    units = _read("fleet", fleet)
+    names = units.texts(_columns("name_column", name_column, _NAME))
     _refuse_duplicates(units, names)
-    capacities = units.numbers(capacity_column or _CAPACITY, least=0.0)
-    costs = units.numbers(srmc_column or _SRMC)
+    capacities = units.numbers(_columns("capacity_column", capacity_column, _CAPACITY), least=0.0)
+    costs = units.numbers(_columns("srmc_column", srmc_column, _SRMC))
 
-    hours = _read(demand)
-    net_mw = hours.numbers(demand_column or _DEMAND)
+    hours = _read("demand", demand)
+    net_mw = hours.numbers(_columns("demand_column", demand_column, _DEMAND))
     if renewables is not None:
-        net_mw = net_mw - _output(_read(renewables), renewable_columns, hours)
+        summed = _all_columns("renewable_columns", renewable_columns)
+        net_mw = net_mw - _output(_read("renewables", renewables), summed, hours)
     if first_hour is None:
         first_hour = _hour_of_week(hours, timestamp_column)
 
@@ -118,9 +121,8 @@ class _Table:
     rows: list[list[str]]
     lines: list[int]
 
-    def find(self, names: str | Sequence[str]) -> int:
+    def find(self, names: Sequence[str]) -> int:
         """Return the place of the first column of these names that the table has."""
-        names = [names] if isinstance(names, str) else names
         for name in names:
             if self.columns.count(name) > 1:
                 raise ValueError(f"{self.path}: column {name!r} stands in the header more than once")
@@ -129,18 +131,18 @@ class _Table:
         wanted = " or ".join(map(repr, names))
         raise ValueError(f"{self.path}: no column {wanted}; the columns are {', '.join(self.columns)}")
 
-    def texts(self, names: str | Sequence[str]) -> list[str]:
+    def texts(self, names: Sequence[str]) -> list[str]:
         """Return a column as text."""
         column = self.find(names)
         return [row[column].strip() for row in self.rows]
 
-    def numbers(self, names: str | Sequence[str], least: float = -math.inf) -> NDArray[np.float64]:
+    def numbers(self, names: Sequence[str], least: float = -math.inf) -> NDArray[np.float64]:
         """Return a column as finite numbers of at least `least`, shape (rows,)."""
         column = self.find(names)
         values = np.empty(len(self.rows))
         for i, row in enumerate(self.rows):
             try:
-                values[i] = float(row[column])
+                values[i] = _number(row[column])
             except ValueError:
                 raise ValueError(f"{self.place(i, column)}: not a number: {row[column]!r}") from None
             if not math.isfinite(values[i]):
@@ -154,8 +156,34 @@ class _Table:
         return f"{self.path}, line {self.lines[row]}, column {self.columns[column]!r}"
 
 
-def _read(path: str | PathLike[str]) -> _Table:
+def _columns(option: str, given: str | None, usual: Sequence[str]) -> Sequence[str]:
+    """Return the names under which a column is looked for."""
+    if given is None:
+        return usual
+    if not isinstance(given, str):
+        raise TypeError(f"{option}: must be the name of a column or None, got {given!r}")
+    return (given,)
+
+
+def _all_columns(option: str, given: Sequence[str]) -> Sequence[str]:
+    """Return names of columns that are all wanted."""
+    names = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{option}: must be names of columns, got {given!r}")
+    return names
+
+
+def _number(text: str) -> float:
+    """Return a cell's number; Python's own underscores, as in 1_000, belong in no table."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
+def _read(option: str, path: str | PathLike[str]) -> _Table:
     """Read a CSV file with a header; a byte-order mark, any line ends and empty lines are fine."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"{option}: must be a path, got {path!r}")
     source = str(path)
     rows, lines = [], []
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -196,10 +224,9 @@ def _output(renewables: _Table, columns: Sequence[str], hours: _Table) -> NDArra
         raise ValueError(
             f"{renewables.path} has {len(renewables.rows)} hours, but {hours.path} has {len(hours.rows)}"
         )
-    columns = [columns] if isinstance(columns, str) else columns
     total = np.zeros(len(hours.rows))
     for column in columns:
-        total += renewables.numbers(column)
+        total += renewables.numbers((column,))
     return total
 
 
@@ -207,10 +234,11 @@ def _hour_of_week(hours: _Table, timestamp_column: str | None) -> int:
     """Return the hour of the week of the first timestamp, 0 = Monday 00:00, and 0 without timestamps."""
     if timestamp_column is None and _TIMESTAMP not in hours.columns:
         return 0
-    column = hours.find(timestamp_column or _TIMESTAMP)
+    column = hours.find(_columns("timestamp_column", timestamp_column, (_TIMESTAMP,)))
     text = hours.rows[0][column].strip()
     try:
-        first = datetime.fromisoformat(text)
+        # Python 3.10 does not read the Z of UTC; day and hour are the table's own in any case.
+        first = datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError:
         raise ValueError(f"{hours.place(0, column)}: not a timestamp in ISO 8601: {text!r}") from None
     return first.weekday() * 24 + first.hour

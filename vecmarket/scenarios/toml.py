@@ -96,7 +96,8 @@ def parse(content: bytes, source: str) -> dict[str, Any]:
     """Return the values of a TOML file's content; bad TOML is an error that names `source` and the line."""
     try:
         values: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Plain ValueErrors, such as one for an integer of too many digits, and deep nesting among them.
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{source}: {error}") from None
     return values
 

@@ -242,3 +242,35 @@ def test_text_is_refused_where_something_else_is_needed(path: str) -> None:
 def test_a_wrong_type_in_a_distribution_is_refused(value: Any) -> None:
     with pytest.raises(REFUSED, match=r"generators\[1\]\.srmc"):
         with_field("generators[1].srmc", value)
+
+
+# Numbers beyond a float, names and places
+
+HUGE: Any = (10**400,)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("demand.series_mw", HUGE * 3),
+        ("generators[1].availability", HUGE * 3),
+        ("generators[1].srmc", vm.Choice(HUGE)),
+        ("demand.noise", 10**400),
+    ],
+    ids=["series", "availability", "choice", "number"],
+)
+def test_integers_beyond_a_float_are_refused_and_named(path: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=path.replace("[", r"\[").replace("]", r"\]")):
+        with_field(path, value)
+
+
+@pytest.mark.parametrize("name", ["bid_penalty", "unserved_penalty"])
+def test_a_reward_term_that_is_a_field_is_refused_among_the_terms(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"reward\.terms.*{name}"):
+        vm.Reward(terms={"profit": 2.0, name: 0.0})
+
+
+@pytest.mark.parametrize("agent", [None, 1.7, 1.0, [0], b"coal"])
+def test_an_agent_is_a_place_or_a_name(agent: Any) -> None:
+    with pytest.raises(TypeError, match="agent"):
+        small().agent_index(agent)

@@ -250,6 +250,12 @@ class TestStart:
         with pytest.raises(TypeError, match="start"):
             started(WINDOWS).reset(options={"start": start})
 
+    @pytest.mark.parametrize("options", [[], "", ("start",), b"", np.zeros(2), 0])
+    def test_options_that_are_no_mapping(self, options: Any) -> None:
+        for env in (started(WINDOWS), vm.MarketEnv(WINDOWS)):
+            with pytest.raises(TypeError, match="options: must be a mapping"):
+                env.reset(options=options)
+
     def test_unknown_option(self) -> None:
         with pytest.raises(ValueError, match=r"'strat'.*'reset_mask', 'start'"):
             started(WINDOWS).reset(options={"strat": 24})

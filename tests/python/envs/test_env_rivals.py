@@ -88,6 +88,13 @@ class TestSeats:
             env.rivals = rivals
         assert env.rivals == 1.0
 
+    @pytest.mark.parametrize(
+        ("rivals", "error"), [(10**400, ValueError), (b"xx", TypeError), ([np.ones(2), None], TypeError)]
+    )
+    def test_numbers_that_are_none(self, rivals: Any, error: type[Exception]) -> None:
+        with pytest.raises(error, match=r"rivals\['gas'\]"):
+            take_seats(DRAWN, 0, rivals)
+
     def test_learners(self) -> None:
         assert learner_place(DRAWN, "gas") == learner_place(DRAWN, np.int8(1)) == 1
         assert learner_place(DRAWN, "all") is None

@@ -95,5 +95,11 @@ def test_other_fields_are_handed_on():
 
 @pytest.mark.parametrize("peak_mw", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_peak_that_is_none_is_refused(peak_mw):
-    with pytest.raises(ValueError, match="peak_mw: must be a positive number"):
+    with pytest.raises(ValueError, match=r"peak_mw: must be (a positive number|finite)"):
         ieee_rts(peak_mw=peak_mw)
+
+
+@pytest.mark.parametrize(("option", "value"), [("peak_mw", "x"), ("peak_mw", None), ("days", 3)])
+def test_options_of_a_wrong_type_are_named(option, value):
+    with pytest.raises(TypeError, match=option):
+        ieee_rts(**{option: value})

@@ -188,3 +188,33 @@ def test_the_tables_of_rts_gmlc_load_as_they_are(rts_gmlc):
     assert max(net_mw) == pytest.approx(6228.0, abs=0.5)
     assert sum(mw <= 0 for mw in net_mw) == 407
     assert scenario.demand.first_hour == 2 * 24  # 1 January 2020 is a Wednesday
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("name_column", 3),
+        ("demand_column", 0),
+        ("timestamp_column", b"timestamp"),
+        ("renewable_columns", 3),
+        ("renewable_columns", ["wind_mw", 3]),
+        ("renewables", 3),
+    ],
+)
+def test_options_of_a_wrong_type_are_named(option, value):
+    options = {"renewables": RENEWABLES, option: value}
+    with pytest.raises(TypeError, match=option):
+        from_csv(FLEET, LOAD, **options)
+
+
+def test_a_number_with_underscores_is_refused(table):
+    fleet, demand = table("fleet.csv", PLAIN_FLEET.replace("100", "1_00")), table("demand.csv", PLAIN_DEMAND)
+    with pytest.raises(ValueError, match=r"line 2, column 'capacity_mw': not a number: '1_00'"):
+        from_csv(fleet, demand, horizon=4)
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00", "-07:00"])
+def test_timestamps_with_a_zone_count_as_written(table, zone):
+    fleet = table("fleet.csv", PLAIN_FLEET)
+    demand = table("demand.csv", f"timestamp,demand_mw\n2024-05-02T05:00:00{zone},80\n")
+    assert from_csv(fleet, demand, horizon=1).demand.first_hour == 3 * 24 + 5
