@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from env_parity import (
 from gymnasium.vector import AutoresetMode
 
 import vecmarket as vm
+from vecmarket.envs.state import pack
 
 
 class TestSteps:
@@ -221,6 +223,33 @@ class TestSnapshots:
         env.np_random = np.random.Generator(np.random.MT19937(5))
         other.restore(env.snapshot())
         assert other.np_random.random() == env.np_random.random()
+
+    @pytest.mark.parametrize("number", [-1, 10**60])
+    @pytest.mark.parametrize("field", ["state", "inc"])
+    def test_a_generator_that_cannot_be(self, field: str, number: int) -> None:
+        """Also where the checksum fits."""
+        env = started()
+        generator = env.np_random.bit_generator.state
+        generator["state"][field] = number
+        fake: Any = SimpleNamespace(bit_generator=SimpleNamespace(state=generator))
+        with pytest.raises(ValueError, match="state: a damaged snapshot"):
+            env.restore(pack(env.engine.snapshot(), fake, 0))
+
+    @pytest.mark.parametrize("kind", ["seed", "Generator", "nonsense", 3])
+    def test_a_bit_generator_that_is_none(self, kind: Any) -> None:
+        env = started()
+        fake: Any = SimpleNamespace(bit_generator=SimpleNamespace(state={"bit_generator": kind}))
+        with pytest.raises(ValueError, match="state: a damaged snapshot"):
+            env.restore(pack(env.engine.snapshot(), fake, 0))
+
+    def test_every_byte_counts(self) -> None:
+        env = started()
+        state = env.snapshot()
+        for place in range(0, len(state), 7):
+            damaged = bytearray(state)
+            damaged[place] ^= 4
+            with pytest.raises(ValueError, match="state: "):
+                env.restore(bytes(damaged))
 
     def test_refused(self) -> None:
         env, twin = started(DRAWN), started(DRAWN)
