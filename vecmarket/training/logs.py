@@ -36,7 +36,7 @@ class Log(Protocol):
 
 
 class CsvLog:
-    """Rows as a CSV file; not-a-number is left empty.
+    """Rows as a CSV file; a figure that is not finite is left empty.
 
     A run that goes on from iteration k keeps the rows up to k and drops what was written after its
     checkpoint, so that no row is there twice.
@@ -169,7 +169,7 @@ def _rows_until(path: Path, iteration: int) -> list[list[str]]:
 
 
 def _cell(value: float) -> str:
-    if math.isnan(value):
+    if not math.isfinite(value):
         return ""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 

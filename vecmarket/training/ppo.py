@@ -22,6 +22,7 @@ Method: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -200,7 +201,10 @@ class PPO:
         )
 
     def update(self, advantages: Tensor, returns: Tensor) -> dict[str, float]:
-        """Take the epochs of clipped gradient steps; `advantages` and `returns` are (T, N)."""
+        """Take the epochs of clipped gradient steps; `advantages` and `returns` are (T, N).
+
+        Nothing is learned from a rollout in which every row only reset, and its losses are nan.
+        """
         config, model, roll = self.config, self.model, self.rollout
         rows = roll.valid.flatten().nonzero().squeeze(-1)
         observations = roll.observations[:-1].flatten(0, 1)
@@ -215,7 +219,7 @@ class PPO:
 
         figures: list[Tensor] = []
         epochs = 0
-        for _ in range(config.epochs):
+        for _ in range(config.epochs if len(rows) else 0):
             order = rows[torch.randperm(len(rows), generator=self.shuffle, device=self.device)]
             epoch: list[Tensor] = []
             for batch in order.tensor_split(min(config.minibatches, len(rows))):
@@ -253,8 +257,8 @@ class PPO:
             if config.target_kl is not None and torch.stack(epoch).mean(0)[2].item() > config.target_kl:
                 break
 
-        policy_loss_, value_loss_, kl_, cut_ = torch.stack(figures).mean(0).tolist()
-        unexplained = (returns - old_values)[rows].var() / returns[rows].var()
+        losses: list[float] = torch.stack(figures).mean(0).tolist() if figures else [math.nan] * 4
+        policy_loss_, value_loss_, kl_, cut_ = losses
         return {
             "policy_loss": policy_loss_,
             "value_loss": value_loss_,
@@ -262,7 +266,7 @@ class PPO:
             "clip_fraction": cut_,
             "entropy": model.entropy().item(),
             "policy_std": model.log_std.exp().mean().item(),
-            "explained_variance": 1.0 - unexplained.item(),
+            "explained_variance": _explained_variance(old_values[rows], returns[rows]),
             "epochs": float(epochs),
         }
 
@@ -344,6 +348,14 @@ class PPO:
         rows = np.stack(list(observations[cut]))  # SyncVectorEnv hands an object array, with None elsewhere
         values = self.model.value(torch.as_tensor(rows, dtype=torch.float32, device=self.device))
         self.rollout.last_values[t][torch.from_numpy(cut).to(self.device)] = values
+
+
+def _explained_variance(values: Tensor, returns: Tensor) -> float:
+    """Return the share of the returns' variance that the values explain; nan where there is none."""
+    variance = returns.var(correction=0).item() if len(returns) else 0.0
+    if variance == 0.0:
+        return math.nan
+    return 1.0 - (returns - values).var(correction=0).item() / variance
 
 
 def _autoreset_mode(env: VectorEnv) -> AutoresetMode:

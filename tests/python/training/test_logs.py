@@ -52,6 +52,15 @@ def test_a_resumed_run_neither_loses_nor_repeats_rows(tmp_path, tail):
     assert [line.split(",")[3] for line in lines[1:]] == ["0.5"] * 3 + ["0.25"] * 3
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_not_finite_is_an_empty_cell(tmp_path, value):
+    path = tmp_path / "metrics.csv"
+    log = CsvLog(path, 0)
+    log.write(row(1, value))
+    log.close()
+    assert path.read_text().splitlines() == [HEADER, "1,100,10000,,3"]
+
+
 def test_a_new_run_starts_a_new_table(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("something else\n1\n")

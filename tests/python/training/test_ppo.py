@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from training.toys import CLOCKS, SMALL, Bandit, Clock, KeptBandit, bandit_learner, clocks, same_weights
 from vecmarket.training import PPO, PPOConfig
@@ -120,6 +120,32 @@ def test_resets_are_remembered_over_the_end_of_a_rollout():
     learner.iterate()
     assert learner.rollout.valid[0].tolist() == [False, True, True, True, False]
     assert learner.rollout.observations[1, 0].tolist() == Clock(*CLOCKS[0]).seen(0).tolist()
+
+
+def test_an_iteration_of_resets_alone_teaches_nothing():
+    """Episodes of one step, rollouts of one step: every second rollout only resets."""
+    env = SyncVectorEnv([lambda: Clock(1, "terminated")] * 2, autoreset_mode=AutoresetMode.NEXT_STEP)
+    learner = PPO(env, dataclasses.replace(PLAIN, rollout_steps=1, normalise_rewards=True), total_steps=8)
+    first = learner.iterate()
+    before = copy.deepcopy(learner.model)
+    second = learner.iterate()
+    assert not learner.rollout.valid.any()
+    assert same_weights(learner.model, before)
+    assert list(second) == list(first)
+    assert second["epochs"] == 0.0
+    assert np.isnan(second["policy_loss"])
+    assert learner.iterate()["epochs"] > 0
+    assert not same_weights(learner.model, before)
+
+
+def test_variance_is_explained_where_there_is_some():
+    learner = clock_learner(AutoresetMode.SAME_STEP, epochs=1)
+    advantages, returns = played(learner)
+    values = learner.rollout.values[:-1]
+    explained = learner.update(advantages, returns)["explained_variance"]
+    assert explained == pytest.approx(1.0 - ((returns - values).var() / returns.var()).item(), rel=1e-4)
+    assert learner.update(advantages, values.clone())["explained_variance"] == 1.0
+    assert np.isnan(learner.update(advantages, torch.ones_like(returns))["explained_variance"])
 
 
 def test_learns_what_to_do_in_each_state():

@@ -185,6 +185,36 @@ def test_bad_settings_leave_no_folder(config):
     assert list(config.out.iterdir()) == []
 
 
+def test_a_unit_that_is_never_called_trains_without_a_figure_for_its_variance(config):
+    scenario = vm.Scenario.default()
+    idle = dataclasses.replace(scenario.generators[4], capacity_mw=0.0)
+    path = config.out / "idle.toml"
+    scenario.replace(
+        generators=(*scenario.generators[:4], idle),
+        demand=vm.Demand((100.0, 80.0, 90.0), noise=0.1),
+        horizon=3,
+        reward=vm.Reward(bid_penalty=0.0, unserved_penalty=0.0),
+    ).save(path)
+    ppo = dataclasses.replace(PPO_SETTINGS, gamma=0.0)
+    result = train(named(config, "idle", scenario=str(path), ppo=ppo))
+    assert result.figures["episode_return"] == 0.0
+    assert np.isnan(result.figures["explained_variance"])
+    with (result.run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == ITERATIONS
+    assert {(row["mean_profit"], row["explained_variance"]) for row in rows} == {("0", "")}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_a_cuda_device(config):
+    config = named(config, "cuda", device="cuda")
+    result = train(config)
+    assert result.steps == config.total_steps
+    assert all(weights.isfinite().all() for weights in result.model.state_dict().values())
+    assert same_weights(result.model, load_policy(result.run / "policy.safetensors"))
+    assert same_weights(train(resume=result.run).model, result.model)
+
+
 def test_torch_keeps_its_threads(config):
     before = torch.get_num_threads()
     seen = []
