@@ -22,12 +22,14 @@ def run(argv: list[str]) -> int:
     """Parse the arguments and run the command that they name."""
     commands = dict(LIGHT)
     if not argv or argv[0] not in LIGHT:
-        from vecmarket.cli.runs import Evaluate, Train, evaluate_run, train_run
+        from vecmarket.cli.runs import Evaluate, Train, evaluate_run, train_defaults, train_run
 
         commands = {"train": (Train, train_run), "evaluate": (Evaluate, evaluate_run), **LIGHT}
     if argv and argv[0] in commands:
         kind, act = commands[argv[0]]
-        return act(tyro.cli(kind, prog=f"vecmarket {argv[0]}", args=argv[1:]))
+        # A run that goes on has settings of its own, which stand where none are given.
+        usual: dict[str, Any] = {"default": train_defaults(argv[1:])} if argv[0] == "train" else {}
+        return act(tyro.cli(kind, prog=f"vecmarket {argv[0]}", args=argv[1:], **usual))
     # No command: all that is left to say is the help, or what the commands are.
     arguments = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, (kind, _) in commands.items())
     any_of_them: Any = Union[arguments]  # noqa: UP007 - an X | Y cannot be made from a tuple

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ from vecmarket.training.trainer import CONFIG_FILE, POLICY_FILE, SCENARIO_FILE
 if TYPE_CHECKING:
     from vecmarket.evaluation import Policy
 
-__all__ = ["Evaluate", "Train", "evaluate_run", "train_run"]
+__all__ = ["Evaluate", "Train", "evaluate_run", "train_defaults", "train_run"]
 
 PICTURE_FILE = "evaluation.png"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -60,11 +60,28 @@ class Evaluate:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 
+@dataclass(frozen=True)
+class _Resume:
+    resume: Path | None = None
+
+
+def train_defaults(argv: Sequence[str]) -> Train:
+    """Return what stands where an argument is left out: with ``--resume``, the run's own settings.
+
+    So every setting that is given is compared with the run's, also one that is the usual default.
+    """
+    resume = tyro.cli(_Resume, args=argv, return_unknown_args=True, add_help=False)[0].resume
+    if resume is None:
+        return Train()
+    if not resume.exists():
+        raise FileNotFoundError(f"{resume}: no such run")
+    return Train(config=_settings(resume if resume.is_dir() else resume.parent))
+
+
 def train_run(options: Train) -> int:
     """Train, and judge the outcome; an interrupted run says how to go on."""
     console = Console()
-    config, resume = options.config, options.resume
-    result = train(config if resume is None else _resumed(resume, config), resume=resume)
+    result = train(options.config, resume=options.resume)
     pace = f"{result.steps:,} steps in {result.seconds:.1f} s, {result.steps_per_second:,.0f} steps/s"
     console.print(f"{pace}: {result.run}", highlight=False, soft_wrap=True)
     if result.interrupted:
@@ -96,16 +113,3 @@ def _judge(console: Console, run: Path, config: TrainConfig, scenario: Scenario,
 
 def _settings(run: Path) -> TrainConfig:
     return TrainConfig.from_json((run / CONFIG_FILE).read_text(encoding="utf-8"))
-
-
-def _resumed(run: Path, given: TrainConfig) -> TrainConfig:
-    """Return the run's settings with those that were given; `train` refuses the ones that may not change."""
-    if not run.exists():
-        raise FileNotFoundError(f"{run}: no such run")
-    usual = TrainConfig()
-    changed = {
-        f.name: getattr(given, f.name)
-        for f in dataclasses.fields(TrainConfig)
-        if getattr(given, f.name) != getattr(usual, f.name)
-    }
-    return dataclasses.replace(_settings(run if run.is_dir() else run.parent), **changed)

@@ -175,8 +175,32 @@ def test_a_bad_setting_of_the_algorithm_is_named(capsys: pytest.CaptureFixture[s
 def test_resuming_with_another_setting_is_refused(
     trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "--resume", str(trained[0]), "--num-envs", "17"]) == 2
-    assert "num_envs" in capsys.readouterr().err
+    # 256 markets of ieee-rts are what a new run has; this one has 16 of default.
+    for name, value, message in (
+        ("num-envs", "17", "num_envs: the run to resume has 16, not 17"),
+        ("num-envs", "256", "num_envs: the run to resume has 16, not 256"),
+        ("scenario", "ieee-rts", "scenario: the run to resume has 'default', not 'ieee-rts'"),
+        ("ppo.gamma", "0.5", "ppo: the run to resume has"),
+    ):
+        assert main(["train", "--resume", str(trained[0]), f"--{name}", value]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_resuming_with_the_same_settings_is_no_change(trained: tuple[Path, str]) -> None:
+    given = ["--num-envs", "16", "--ppo.hidden", "8", "8"]
+    assert main(["train", "--no-evaluate", "--no-progress", f"--resume={trained[0]}", *given]) == 0
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, OverflowError, AttributeError])
+def test_errors_from_deep_inside_are_one_line_too(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(argv: list[str]) -> int:
+        raise kind("too\nlarge")
+
+    monkeypatch.setattr("vecmarket.cli.commands.run", fail)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == "error: too large\n"
 
 
 def test_a_name_that_is_taken_is_refused(
