@@ -113,13 +113,6 @@ class ActorCritic(nn.Module):
         value: Tensor = self.critic((observations - self.centre) / self.scale)
         return value.squeeze(-1)
 
-    def sample(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw actions (B, A) and return them with their log-probabilities (B,) and the values (B,)."""
-        mean = self.mean_action(observations)
-        noise = torch.empty_like(mean).normal_(generator=generator)
-        actions = mean + self.log_std.exp() * noise
-        return actions, self.log_prob(mean, actions), self.value(observations)
-
     def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities (B,) of given actions, the policy's entropy () and the values (B,)."""
         log_prob = self.log_prob(self.mean_action(observations), actions)
