@@ -76,9 +76,12 @@ class Evaluation:
         return _share(self.truthful.reward.mean(), self.policy.reward.mean(), self.best_reward.reward.mean())
 
     def metrics(self) -> list[Metric]:
-        """Return the comparison, row by row; the best reply is by profit, in the row of returns by reward."""
+        """Return the comparison, row by row; the best reply is by profit, in the row of returns by reward.
+
+        Means are over all hours, those of withheld capacity and markup over the hours with dispatch > 0, and
+        that of the Lerner index over those of them with a price > 0.
+        """
         plays = (self.truthful, self.policy, self.best_profit)
-        capacity = self.truthful.offer_mw.mean()  # truthful bidding withholds nothing
 
         def row(key: str, label: str, unit: str, values: Sequence[float | None]) -> Metric:
             return Metric(key, label, unit, *(None if v is None else float(v) for v in values))
@@ -89,13 +92,8 @@ class Evaluation:
             row("profit", "profit", "$/h", [p.profit.mean() for p in plays]),
             row("return", "return per episode", "", [p.reward.sum(axis=1).mean() for p in returns]),
             row("dispatch", "dispatch", "MW", [p.dispatch.mean() for p in plays]),
-            row(
-                "withheld",
-                "withheld",
-                "%",
-                [100 * (1 - p.offer_mw.mean() / capacity) if capacity > 0 else None for p in plays],
-            ),
-            row("markup", "markup over SRMC", "$/MWh", [(p.offer_price - p.srmc).mean() for p in plays]),
+            row("withheld", "withheld while running", "%", [self._withheld(p) for p in plays]),
+            row("markup", "markup while running", "$/MWh", [_markup(p) for p in plays]),
             row("lerner", "Lerner index", "", [_lerner(p) for p in plays]),
             row(
                 "hours_gained",
@@ -115,6 +113,12 @@ class Evaluation:
             row("profit_share", "share of attainable gain", "%", self._shares(self.profit_share)),
             row("return_share", "the same in return", "%", self._shares(self.return_share)),
         ]
+
+    def _withheld(self, played: Play) -> float | None:
+        """Return the share of the capacity of the running hours that was not offered, %."""
+        running = played.dispatch > 0
+        capacity = self.truthful.offer_mw[running].sum()  # truthful bidding withholds nothing
+        return float(100 * (1 - played.offer_mw[running].sum() / capacity)) if capacity > 0 else None
 
     @staticmethod
     def _shares(policy: float | None) -> tuple[float | None, float | None, float | None]:
@@ -168,7 +172,9 @@ def evaluate(
     -----
     The value of served demand is the same whoever serves it, so welfare falls by what production costs more
     than under truthful bidding (`welfare_loss`, $/h). Unserved energy has no price of its own here and
-    stands beside it, in MWh/h. The Lerner index is (P - c) / P over the learner's running hours with a
+    stands beside it, in MWh/h. Withheld capacity and markup are means over the hours in which the learner
+    runs under that way of bidding (dispatch > 0), since an offer that is not called on can be any; they are
+    None where it never runs. The Lerner index is (P - c) / P over the learner's running hours with a
     positive price.
     """
     index = scenario.agent_index(learner)
@@ -205,6 +211,12 @@ def _share(honest: float, policy: float, best: float) -> float | None:
     if best - honest <= 1e-9 * max(1.0, abs(best), abs(honest)):
         return None
     return float((policy - honest) / (best - honest))
+
+
+def _markup(played: Play) -> float | None:
+    """Return the mean of offer price less SRMC over the running hours, $/MWh."""
+    running = played.dispatch > 0
+    return float((played.offer_price - played.srmc)[running].mean()) if running.any() else None
 
 
 def _lerner(played: Play) -> float | None:

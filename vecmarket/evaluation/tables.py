@@ -85,7 +85,13 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "hours": len(fixed) * fixed.scenario.horizon,
         "days": sorted(set(fixed.days)),
         "metrics": {
-            m.key: {"unit": m.unit, "truthful": m.truthful, "policy": m.policy, "best": m.best}
+            m.key: {
+                "label": m.label,
+                "unit": m.unit,
+                "truthful": m.truthful,
+                "policy": m.policy,
+                "best": m.best,
+            }
             for m in evaluation.metrics()
         },
     }
@@ -131,5 +137,6 @@ def _caption(evaluation: Evaluation) -> str:
     where = f" on {days} days that training leaves out" if evaluation.held_out else ""
     return (
         f"{played}{where}. Best reply: by profit (its return: by reward), hour by hour, over a grid. "
+        "While running: mean over the hours with dispatch > 0. "
         "Welfare loss: extra production cost against truthful bidding."
     )

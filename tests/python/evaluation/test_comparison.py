@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,26 @@ def test_withholding_shows_as_withheld_and_unserved() -> None:
     assert metric(result, "unserved").policy == pytest.approx(15.0)
     # Served energy alone is paid for.
     assert metric(result, "consumer_cost").policy == pytest.approx(40.0 * 125.0)
+
+
+def test_offers_that_are_not_called_count_neither_as_withheld_nor_as_markup() -> None:
+    # The unit at 40 runs in the second hour alone; in the first it holds back 80 % and asks for 30 more.
+    market = one_hour(THREE, 60.0)
+    demand = dataclasses.replace(market.demand, series_mw=(60.0, 125.0))
+    market = market.replace(demand=demand, horizon=2)
+    hours = iter([offer(30.0, withheld=0.8), offer(5.0, withheld=0.2)])
+    result = evaluate(market, 2, lambda observations: next(hours)(observations))
+    assert result.policy.dispatch[0].tolist() == pytest.approx([0.0, 25.0])
+    assert metric(result, "withheld").policy == pytest.approx(20.0, abs=1e-4)
+    assert metric(result, "markup").policy == pytest.approx(5.0, abs=CENT)
+    assert metric(result, "withheld").truthful == 0.0
+    assert metric(result, "markup").truthful == 0.0
+
+
+def test_a_unit_that_never_runs_has_neither_withheld_nor_markup() -> None:
+    result = evaluate(one_hour(THREE, 60.0), 2, offer(30.0, withheld=0.8))
+    for key in ("withheld", "markup", "lerner"):
+        assert metric(result, key).policy is None
 
 
 def test_pay_as_bid_pays_each_its_own_offer() -> None:

@@ -37,6 +37,8 @@ def test_the_table_names_its_columns_rows_and_units(year: Evaluation) -> None:
         "clearing price",
         "$/MWh",
         "U350_1",
+        "withheld while running",
+        "markup while running",
         "share of attainable",
     ):
         assert word in text
@@ -71,6 +73,9 @@ def test_files_hold_what_was_played(year: Evaluation, tmp_path: Path) -> None:
     policy = [float(r["profit"]) for r in rows if r["bidding"] == "policy"]
     np.testing.assert_allclose(policy, year.policy.profit.ravel(), rtol=1e-5)
     assert {int(r["day"]) for r in rows} == {42, 43}
+
+    assert stored["metrics"]["withheld"]["label"] == "withheld while running"
+    assert stored["metrics"]["markup"]["label"] == "markup while running"
 
 
 def test_files_are_replaced_whole_and_nothing_is_left_beside(year: Evaluation, tmp_path: Path) -> None:
