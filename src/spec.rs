@@ -206,7 +206,7 @@ impl Number {
 }
 
 /// Beyond this, products and squares of what a market computes could leave the range of a 64-bit float.
-const LARGEST: f64 = 1e15;
+pub(crate) const LARGEST: f64 = 1e15;
 
 /// Checks that a number of the configuration is finite and of a size that arithmetic can carry.
 pub(crate) fn usable(path: &str, x: f64) -> Result<()> {

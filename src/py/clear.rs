@@ -14,7 +14,7 @@ use crate::market::{self, Scratch};
 use crate::pool::Pool;
 use crate::rng::{Kind, Streams, tie_words};
 use crate::scenario::Rules;
-use crate::spec::{Number, TieBreak};
+use crate::spec::{LARGEST, Number, TieBreak, usable};
 
 /// Offers below this many are not worth a thread.
 const WORTH_THREADS: usize = 1 << 14;
@@ -177,19 +177,20 @@ impl Job<'_> {
                 format!("{name}[{}, {}]", i / self.offers, i % self.offers)
             }
         };
-        if let Some((i, x)) = self.demand.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        if let Some(i) = self.demand.iter().position(|&x| usable("", x).is_err()) {
             let place = if self.single { "demand".to_owned() } else { format!("demand[{i}]") };
-            return Err(Error::value(place, format!("must be finite, got {x}")));
+            return usable(&place, self.demand[i]);
         }
         for (i, x) in self.quantities.iter().enumerate() {
-            if !x.is_finite() || *x < 0.0 {
-                return Err(Error::value(place("quantities", i), format!("must be finite and >= 0, got {x}")));
+            if !(0.0..=LARGEST).contains(x) {
+                let reason = format!("must be finite, >= 0 and <= {LARGEST:e}, got {x}");
+                return Err(Error::value(place("quantities", i), reason));
             }
         }
         let (floor, cap) = self.bounds;
         for (i, x) in self.prices.iter().enumerate() {
-            if !x.is_finite() {
-                return Err(Error::value(place("prices", i), format!("must be finite, got {x}")));
+            if x.is_nan() || x.abs() > LARGEST {
+                return usable(&place("prices", i), *x);
             }
             if *x < floor || *x > cap {
                 let reason = format!("must lie within floor and cap, [{floor}, {cap}], got {x}");

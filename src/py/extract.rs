@@ -98,6 +98,7 @@ pub fn seeds(value: Option<Any<'_, '_>>, envs: usize) -> Result<Option<Vec<Optio
 
 /// Reads one seed: an int in 0..2^64.
 pub fn seed(value: Any<'_, '_>, path: &str) -> Result<u64> {
+    refuse_bool(value, path, "an integer")?;
     if value.hasattr("__index__").unwrap_or(false) {
         return value
             .extract()
@@ -106,8 +107,18 @@ pub fn seed(value: Any<'_, '_>, path: &str) -> Result<u64> {
     Err(wrong_type(path, "an integer", value))
 }
 
+/// A yes or no is never meant as 1 or 0: `price_cap=False` would be a cap of 0.
+fn refuse_bool(value: Any<'_, '_>, path: &str, wanted: &str) -> Result<()> {
+    let name = value.get_type().name();
+    if name.is_ok_and(|name| matches!(name.to_str(), Ok("bool" | "bool_"))) {
+        return Err(wrong_type(path, wanted, value));
+    }
+    Ok(())
+}
+
 /// Reads an integer.
 pub fn integer(value: Any<'_, '_>, path: &str) -> Result<i64> {
+    refuse_bool(value, path, "an integer")?;
     value.extract().map_err(|e: PyErr| {
         if e.is_instance_of::<PyOverflowError>(value.py()) {
             Error::value(path, format!("is out of range: {}", shown(value)))
@@ -137,7 +148,10 @@ fn generator(generator: Any<'_, '_>, i: usize) -> Result<GeneratorSpec> {
         capacity_mw: number(&field(generator, &place, "capacity_mw")?, &path("capacity_mw"))?,
         srmc: number(&field(generator, &place, "srmc")?, &path("srmc"))?,
         availability: match availability.extract::<f64>() {
-            Ok(x) => Availability::Constant(x),
+            Ok(x) => {
+                refuse_bool(&availability, &path("availability"), "a number or a series")?;
+                Availability::Constant(x)
+            }
             Err(_) => Availability::Hourly(series(&availability, &path("availability"))?),
         },
     })
@@ -209,6 +223,7 @@ fn number(value: Any<'_, '_>, path: &str) -> Result<Number> {
 }
 
 fn float_or(value: Any<'_, '_>, path: &str, wanted: &str) -> Result<f64> {
+    refuse_bool(value, path, wanted)?;
     value.extract().map_err(|e: PyErr| {
         if e.is_instance_of::<PyOverflowError>(value.py()) {
             Error::value(path, "is too large for a 64-bit float")

@@ -5,8 +5,8 @@ the best reply to given rivals is found by playing every offer of a grid in ever
 episode that share its seed and so its demand, and keeping the best. Between two rival offers profit is a
 straight line in the offer price and jumps at the offers themselves, so that the grid has points just below
 and at every rival offer of the hour besides its even spacing. A unit can also raise the price beyond its own
-reach, by offering so little that a dearer rival sets it; the most that does so is what demand leaves above the
-cheaper rivals, so that the grid has this quantity for every rival offer of the hour too.
+reach, by offering so little that a dearer rival sets it; the most that does so is what demand leaves above
+the cheaper rivals, so that the grid has this quantity for every rival offer of the hour too.
 
 Rivals that look at the past (by features such as the last clearing price) make hours depend on each other;
 the result is then the best reply to the rivals' offers as they are met by the same grid action all day.
@@ -149,7 +149,7 @@ def _residual_actions(
     """Return the offers that leave a dearer rival at the margin, (n, T, levels + 1, 2), at truthful prices.
 
     For every price level of the rivals, and for none at all (shortage), the learner offers what demand leaves
-    above the rivals below that level, less a sliver that float32 actions and the market's tolerance cannot eat.
+    above the rivals below that level, less a sliver that float32 and the market's tolerance cannot eat.
     """
     prices = np.delete(reference.all_prices[part], learner, axis=2)[:, :, None, :]
     quantities = np.delete(reference.all_quantities[part], learner, axis=2)[:, :, None, :]

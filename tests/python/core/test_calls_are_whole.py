@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,29 @@ def test_more_steps_than_memory_are_refused_and_the_engine_goes_on() -> None:
 def test_numbers_whose_products_would_overflow_are_refused(changes: dict[str, object], place: str) -> None:
     with pytest.raises(ValueError, match=place):
         small(**changes)
+
+
+@pytest.mark.parametrize(
+    ("build", "place"),
+    [
+        (lambda: small(rules=vm.MarketRules(price_cap=False)), "rules.price_cap"),
+        (lambda: small(generators=(vm.Generator(True, 10.0),)), r"generators\[0\].capacity_mw"),
+        (lambda: small(generators=(vm.Generator(1.0, 10.0, availability=True),)), "availability"),
+        (lambda: small(horizon=True), "horizon"),
+        (lambda: vm.Engine(small(), True), "num_envs"),
+        (lambda: vm.Engine(small(), 1, seed=True), "seed"),
+    ],
+)
+def test_a_yes_or_no_is_no_number(build: Callable[[], object], place: str) -> None:
+    with pytest.raises(TypeError, match=place):
+        build()
+
+
+def test_clear_refuses_numbers_whose_sums_would_overflow() -> None:
+    for prices, quantities, demand, place in [
+        ([1e308], [1.0], 1.0, r"prices\[0\]"),
+        ([1.0], [1e308], 1.0, r"quantities\[0\]"),
+        ([1.0], [1.0], 1e308, "demand"),
+    ]:
+        with pytest.raises(ValueError, match=place):
+            vm.clear(prices, quantities, demand)
