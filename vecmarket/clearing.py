@@ -49,7 +49,7 @@ def clear(
     seed: int = 0,
     threads: int = 1,
 ) -> Clearing:
-    """Clear one market, or N markets at once, by merit order; section 2 of ``docs/market.md`` has the rules.
+    """Clear one market, or N markets at once, by merit order; section 1 of ``docs/market.md`` has the rules.
 
     Parameters
     ----------

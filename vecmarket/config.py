@@ -101,7 +101,10 @@ class Demand:
     series_mw
         Base demand of every hour, MW, shape (L,). May be zero or negative (net of renewables).
     noise
-        Standard deviation of the hourly noise as a share of the largest base demand; 0 is off.
+        Standard deviation of the hourly noise as a share of the largest base demand; 0 is off. The noise
+        is clipped to half of the smallest base demand downwards and to half of the room below the fleet's
+        capacity upwards, over the whole series: one hour near zero, or a peak near capacity, bounds it for
+        all hours and shifts its mean. See section 3 of ``docs/market.md``.
     factor
         Multiplies the whole series (useful as a distribution).
     first_hour
@@ -119,7 +122,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class MarketRules:
-    """How a market clears and who is paid what; see section 2 of ``docs/market.md``.
+    """How a market clears and who is paid what; see section 1 of ``docs/market.md``.
 
     Attributes
     ----------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vecmarket.clearing import clear
@@ -81,7 +82,7 @@ def clear_market(options: Clear) -> int:
         marginal = i == cleared.marginal
         cells = (prices[i], quantities[i], cleared.dispatch[i], paid[i] * cleared.dispatch[i])
         name = f"{names[i]} (marginal)" if marginal else names[i]
-        table.add_row(name, *(f"{cell:,.2f}" for cell in cells), style="bold" if marginal else None)
+        table.add_row(escape(name), *(f"{cell:,.2f}" for cell in cells), style="bold" if marginal else None)
     console = Console()
     console.print(table)
     if unserved > 0:

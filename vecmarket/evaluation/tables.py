@@ -37,12 +37,15 @@ HOUR_COLUMNS = (
 def print_table(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print the comparison with rich: one row per figure, one column per way of bidding."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     fixed = evaluation.episodes
     generator = fixed.scenario.generators[fixed.learner]
     table = Table(
-        title=f"{fixed.scenario.name}: {evaluation.learner} ({_size(generator.capacity_mw, generator.srmc)})",
+        title=escape(
+            f"{fixed.scenario.name}: {evaluation.learner} ({_size(generator.capacity_mw, generator.srmc)})"
+        ),
         caption=_caption(evaluation),
         caption_justify="left",
     )

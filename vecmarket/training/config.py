@@ -14,6 +14,9 @@ __all__ = ["Activation", "PPOConfig", "Schedule", "TrainConfig", "market_ppo"]
 Activation = Literal["tanh", "relu", "silu"]
 Schedule = Literal["linear", "constant"]
 
+MOST_THREADS = 1024
+"""More threads than any machine has use for; torch ends the process where it cannot start them."""
+
 
 @dataclass(frozen=True)
 class PPOConfig:
@@ -218,6 +221,8 @@ class TrainConfig:
             _check_whole(name, getattr(self, name), 1)
         for name in ("seed", "engine_threads", "torch_threads"):
             _check_whole(name, getattr(self, name), 0)
+        if self.torch_threads > MOST_THREADS:
+            raise ValueError(f"torch_threads: must be at most {MOST_THREADS}, got {self.torch_threads}")
         if self.scenario == "csv":
             for name in ("fleet", "demand"):
                 if getattr(self, name) is None:

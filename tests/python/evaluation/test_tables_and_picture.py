@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import warnings
@@ -126,3 +127,15 @@ def test_odd_markets_are_drawn_and_tabled_without_a_warning(
         save_png(result, tmp_path / "odd.png")
         assert "nan" not in printed(result)
         save(result, tmp_path)
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
+    scenario = one_hour([(50.0, 10.0), (50.0, 20.0)], 60.0)
+    units = tuple(
+        dataclasses.replace(unit, name=name)
+        for unit, name in zip(scenario.generators, ("[/x]", "Coal [old]"), strict=True)
+    )
+    console = Console(record=True, width=120, file=io.StringIO())
+    for learner in ("[/x]", "Coal [old]"):
+        print_table(evaluate(scenario.replace(generators=units), learner, truthful), console)
+        assert learner in console.export_text()
