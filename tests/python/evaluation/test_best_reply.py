@@ -74,16 +74,19 @@ def supremum(units: list[tuple[float, float]], demand: float) -> float:
         st.tuples(st.integers(5, 60).map(float), st.integers(1, 40).map(float)), min_size=3, max_size=6
     ),
     share=st.floats(0.05, 0.999),
+    reach=st.sampled_from([2.0, 10.0, 45.0]),
 )
 def test_nothing_beats_the_supremum_and_the_grid_reaches_it(
-    units: list[tuple[float, float]], share: float
+    units: list[tuple[float, float]], share: float, reach: float
 ) -> None:
+    # A price beyond reach is set by the rival itself, once the unit leaves it at the margin.
     # Unit 0 is never pivotal: the others can serve all demand, so that the supremum is finite.
     demand = share * sum(mw for mw, _ in units[1:])
-    fixed = only_episode(one_hour(units, demand, reach=45.0), 0)
+    fixed = only_episode(one_hour(units, demand, reach=reach), 0)
     best, by_reward = best_replies(fixed, play(fixed, truthful))
     most = supremum(units, demand)
-    slack = units[0][0] * 2 * BELOW
+    # What the grid stays below a rival's offer, and the sliver that it withholds beyond need.
+    slack = units[0][0] * 2 * BELOW + 2e-6 * (demand + units[0][0]) * max(cost for _, cost in units)
     assert most - slack <= best.profit[0, 0] <= most + slack
     # The reward is the profit in these markets.
     assert by_reward.reward[0, 0] == pytest.approx(best.profit[0, 0], rel=1e-6)
