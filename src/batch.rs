@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
-use crate::observers::{self, Template};
 use crate::pool::Pool;
+use crate::rows::{self, Template};
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::shard::{SHARD, Shard};
@@ -156,7 +156,7 @@ impl Batch {
                     let seed = resets.seeds.and_then(|seeds| seeds[env]);
                     let start = resets.starts.map(|starts| starts[env] as u32);
                     reset(game, shard, row, seed, start, out);
-                    observers::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
+                    rows::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
                 }
             }
         })
@@ -186,7 +186,7 @@ impl Batch {
         self.walk(&[], 0, out, &|game, shard, _, out| {
             for row in 0..shard.rows() {
                 if shard.state.started[row] {
-                    observers::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
+                    rows::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
                 }
             }
         })

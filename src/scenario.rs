@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::observers::Feature;
 use crate::rewards::Term;
 use crate::rng::{Kind, Streams};
+use crate::slots::{DERIVED, Knob, Slots};
 use crate::spec::{
     Availability, BiddingRule, EpisodeEnd, EpisodeStart, Number, Pricing, RewardScale, RulesSpec, Scarcity, Spec,
     TieBreak,
@@ -59,87 +60,6 @@ pub struct Scales {
     pub capacity: f64,
     /// Largest SRMC, $/MWh.
     pub cost: f64,
-}
-
-/// Where a scenario-wide number stands behind the capacities and costs in a parameter row.
-#[derive(Debug, Clone, Copy)]
-enum Knob {
-    Noise,
-    Factor,
-    MaxBidDelta,
-    Floor,
-    Cap,
-    FirstWeight,
-}
-
-const KNOBS: usize = Knob::FirstWeight as usize + Term::ALL.len();
-/// Derived from the row after drawing: standard deviation and clips of the demand noise, MW.
-const DERIVED: usize = 3;
-
-/// Where each number of an episode stands.
-///
-/// Rows are laid out `[capacity; G] [srmc; G] [knobs] [noise sd, low, high]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Slots {
-    generators: usize,
-}
-
-impl Slots {
-    /// Capacity of a generator, MW.
-    #[inline(always)]
-    pub fn capacity(self, generator: usize) -> usize {
-        generator
-    }
-    /// SRMC of a generator, $/MWh.
-    #[inline(always)]
-    pub fn srmc(self, generator: usize) -> usize {
-        self.generators + generator
-    }
-    /// Multiplies the demand series.
-    #[inline(always)]
-    pub fn demand_factor(self) -> usize {
-        self.knob(Knob::Factor)
-    }
-    /// Largest distance of an offer from SRMC, $/MWh.
-    #[inline(always)]
-    pub fn max_bid_delta(self) -> usize {
-        self.knob(Knob::MaxBidDelta)
-    }
-    /// Price floor, $/MWh; -infinity for none.
-    #[inline(always)]
-    pub fn price_floor(self) -> usize {
-        self.knob(Knob::Floor)
-    }
-    /// Price cap, $/MWh; infinity for none.
-    #[inline(always)]
-    pub fn price_cap(self) -> usize {
-        self.knob(Knob::Cap)
-    }
-    /// Weight of the reward term with this place in [`Term::ALL`].
-    #[inline(always)]
-    pub fn weight(self, term: usize) -> usize {
-        self.knob(Knob::FirstWeight) + term
-    }
-    /// Standard deviation of the demand noise, MW.
-    #[inline(always)]
-    pub fn noise_sd(self) -> usize {
-        2 * self.generators + KNOBS
-    }
-    /// Lower clip of the demand noise, MW.
-    #[inline(always)]
-    pub fn noise_low(self) -> usize {
-        self.noise_sd() + 1
-    }
-    /// Upper clip of the demand noise, MW.
-    #[inline(always)]
-    pub fn noise_high(self) -> usize {
-        self.noise_sd() + 2
-    }
-
-    #[inline(always)]
-    fn knob(self, knob: Knob) -> usize {
-        2 * self.generators + knob as usize
-    }
 }
 
 /// A compiled market game.
@@ -315,7 +235,7 @@ impl Scenario {
     /// Where each number of an episode stands.
     #[inline(always)]
     pub fn slots(&self) -> Slots {
-        Slots { generators: self.agents() }
+        Slots::new(self.agents())
     }
 
     /// Fills in what follows from the drawn numbers: `N(0, noise * demand_scale)` clipped to

@@ -53,7 +53,7 @@ pub struct Scratch {
     pub numbers: Vec<f64>,
     /// Profits, $, (A,) of the block at hand.
     pub profit: Vec<Lanes>,
-    /// What all acting agents of an environment see alike, 8 rows; see [`crate::observers`].
+    /// What all acting agents of an environment see alike, 8 rows; see [`crate::rows`].
     pub market_rows: Vec<[f32; 8]>,
 }
 

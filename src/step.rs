@@ -2,8 +2,8 @@
 
 use crate::bidding;
 use crate::clearing;
-use crate::observers::{self, Template};
 use crate::rewards;
+use crate::rows::{self, Template};
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
@@ -113,7 +113,7 @@ pub fn step<S: pulp::Simd>(
             }
         }
     }
-    observers::observe(scenario, template, seats, shard, 0..shard.rows(), out.observations);
+    rows::observe(scenario, template, seats, shard, 0..shard.rows(), out.observations);
 
     if autoreset == Autoreset::SameStep && shard.state.finished.contains(&true) {
         reset_at_once(game, shard, out);
@@ -151,7 +151,7 @@ fn reset_at_once(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
             let cells = row * size..(row + 1) * size;
             out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
             begin_episode(scenario, shard, row, None, None);
-            observers::observe(scenario, template, seats, shard, row..row + 1, out.observations);
+            rows::observe(scenario, template, seats, shard, row..row + 1, out.observations);
         }
     }
 }
