@@ -10,7 +10,7 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -231,14 +231,23 @@ def _output(renewables: _Table, columns: Sequence[str], hours: _Table) -> NDArra
 
 
 def _hour_of_week(hours: _Table, timestamp_column: str | None) -> int:
-    """Return the hour of the week of the first timestamp, 0 = Monday 00:00, and 0 without timestamps."""
+    """Return the hour of the week of the first timestamp, 0 = Monday 00:00, and 0 without timestamps.
+
+    The second timestamp tells a table of hours from one of shorter or longer steps, which is refused.
+    """
     if timestamp_column is None and _TIMESTAMP not in hours.columns:
         return 0
     column = hours.find(_columns("timestamp_column", timestamp_column, (_TIMESTAMP,)))
-    text = hours.rows[0][column].strip()
+    first = _timestamp(hours, 0, column)
+    if len(hours.rows) > 1 and (step := _timestamp(hours, 1, column) - first) != timedelta(hours=1):
+        raise ValueError(f"{hours.place(1, column)}: rows must be one hour apart, got {step}")
+    return first.weekday() * 24 + first.hour
+
+
+def _timestamp(hours: _Table, row: int, column: int) -> datetime:
+    text = hours.rows[row][column].strip()
     try:
         # Python 3.10 does not read the Z of UTC; day and hour are the table's own in any case.
-        first = datetime.fromisoformat(text.removesuffix("Z"))
+        return datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError:
-        raise ValueError(f"{hours.place(0, column)}: not a timestamp in ISO 8601: {text!r}") from None
-    return first.weekday() * 24 + first.hour
+        raise ValueError(f"{hours.place(row, column)}: not a timestamp in ISO 8601: {text!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -109,9 +110,18 @@ def test_byte_order_mark_line_ends_empty_lines_and_spaces(table):
     [("2020-01-01T00:00", 48), ("2026-11-23 05:00:00", 5), ("2026-11-29T23:00", 167)],
 )
 def test_first_timestamp_gives_the_hour_of_the_week(table, timestamp, first_hour):
-    demand = table("demand.csv", f"timestamp,load_mw\n{timestamp},80\nlater,90\n")
+    later = datetime.fromisoformat(timestamp) + timedelta(hours=1)
+    demand = table("demand.csv", f"timestamp,load_mw\n{timestamp},80\n{later},90\n")
     scenario = from_csv(table("fleet.csv", PLAIN_FLEET), demand, horizon=2, episode_start="first")
     assert scenario.demand.first_hour == first_hour
+
+
+def test_rows_that_are_not_hours_are_refused(table):
+    demand = table("demand.csv", "timestamp,load_mw\n2020-01-01T00:00,80\n2020-01-01T00:05,90\n")
+    with pytest.raises(
+        ValueError, match=r"line 3, column 'timestamp': rows must be one hour apart, got 0:05:00"
+    ):
+        from_csv(table("fleet.csv", PLAIN_FLEET), demand, horizon=2, episode_start="first")
 
 
 HEADER = "name,capacity_mw,srmc\n"
