@@ -44,7 +44,7 @@ const VARIABLE: &str = "VECMARKET_SIMD";
 impl Simd {
     /// The level in use: AVX2 where the processor has it, or the level that `VECMARKET_SIMD` names. Read once.
     ///
-    /// AVX-512 is not chosen by itself: it was no faster where it was measured (see `bench/RESULTS.md`).
+    /// AVX-512 is not chosen by itself: it was no faster where it was measured (see `docs/decisions/0008`).
     pub fn get() -> Result<Self> {
         static CHOSEN: OnceLock<Result<Simd>> = OnceLock::new();
         CHOSEN

@@ -4,8 +4,9 @@
 //! offers are tried one by one from below. Every pass is the same arithmetic in every lane, so that nothing depends on
 //! what is drawn but how often the last loop runs. Equal offers at the margin share in proportion to their quantities.
 //!
-//! Supply is summed in the order of places here, in merit order in [`super::merit_order`]: prices and dispatch of all but
-//! the marginal units are equal to the bit, marginal units agree within the rounding of the sum (a test holds the bound).
+//! Supply is summed in the order of places here, in merit order in [`super::merit_order`]: sums differ in their last bits,
+//! and with them the dispatch of marginal units (a test holds the bound). Where demand less its tolerance lies within that
+//! rounding of a cumulative sum the two may stop at different units; see `docs/decisions/0008`.
 
 use pulp::Simd;
 
