@@ -10,7 +10,8 @@ use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::shard::{SHARD, Shard};
 use crate::simd::Simd;
-use crate::step::{Autoreset, Game, Outputs, Step, reset};
+pub use crate::step::Resets;
+use crate::step::{Autoreset, Game, Outputs, Reset, Step};
 
 /// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
 const GRAIN: usize = 8192;
@@ -42,17 +43,6 @@ impl Layout {
         }
         Ok(())
     }
-}
-
-/// What to reset.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Resets<'a> {
-    /// A new seed per environment, or None to go on, (N,); None for all to go on.
-    pub seeds: Option<&'a [Option<u64>]>,
-    /// Environments to reset, (N,); None for all.
-    pub mask: Option<&'a [bool]>,
-    /// Hour of the series at which to start, (N,); None to choose as the scenario says.
-    pub starts: Option<&'a [i64]>,
 }
 
 /// N independent markets stepped together.
@@ -149,17 +139,8 @@ impl Batch {
                 return Err(Error::value("start", reason));
             }
         }
-        self.walk(&[], 0, out, &|game, shard, _, out| {
-            for row in 0..shard.rows() {
-                let env = shard.first + row;
-                if resets.mask.is_none_or(|mask| mask[env]) {
-                    let seed = resets.seeds.and_then(|seeds| seeds[env]);
-                    let start = resets.starts.map(|starts| starts[env] as u32);
-                    reset(game, shard, row, seed, start, out);
-                    rows::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
-                }
-            }
-        })
+        let simd = self.simd;
+        self.walk(&[], 0, out, &|game, shard, _, out| simd.run(Reset { game, resets, shard, out }))
     }
 
     /// One step of every environment; `actions` is (N, L, 2).
@@ -186,7 +167,7 @@ impl Batch {
         self.walk(&[], 0, out, &|game, shard, _, out| {
             for row in 0..shard.rows() {
                 if shard.state.started[row] {
-                    rows::observe(game.scenario, game.template, game.seats, shard, row..row + 1, out.observations);
+                    rows::observe_row(game.scenario, game.template, game.seats, shard, row, out.observations);
                 }
             }
         })

@@ -4,7 +4,7 @@ use crate::math;
 use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
 use crate::shard::Shard;
-use crate::simd::{LANES, Lanes, lanes};
+use crate::simd::{Float, LANES, Vector};
 use crate::spec::BiddingRule;
 
 /// Floats in one agent's action.
@@ -14,41 +14,49 @@ pub const ACTION_LOW: [f64; ACTION_WIDTH] = [0.0, -10.0];
 /// Upper bounds of an action, as in the action space.
 pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
 
-/// Writes every agent's offer. `actions` is (S, L, 2), finite; what lies outside the box counts as the nearest legal
-/// action.
+/// One agent's action.
+type Action = [f32; ACTION_WIDTH];
+
+/// Writes every agent's offer in the environments of a block. `actions` is (rows, L) from the block's first row on, finite;
+/// what lies outside the box counts as the nearest legal action.
 #[inline(always)]
-pub fn offer(scenario: &Scenario, seats: &Seats, shard: &mut Shard, actions: &[f32]) {
+pub fn offer<V: Vector>(
+    simd: V,
+    scenario: &Scenario,
+    seats: &Seats,
+    shard: &mut Shard,
+    block: usize,
+    actions: &[Action],
+) {
     let (agents, slots) = (scenario.agents(), scenario.slots());
-    let stride = seats.acting().len() * ACTION_WIDTH;
-    for block in 0..shard.blocks() {
-        let actions = &actions[block * LANES * stride..];
-        let floor = shard.numbers.block(block, slots.price_floor());
-        let cap = shard.numbers.block(block, slots.price_cap());
-        let delta = shard.numbers.block(block, slots.max_bid_delta());
-        let mut column = 0;
-        for (agent, seat) in seats.seats().iter().enumerate() {
-            let mut quantity = shard.numbers.block(block, slots.capacity(agent));
-            let mut price = shard.numbers.block(block, slots.srmc(agent));
-            match (seat, scenario.bidding) {
-                (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                    let [withheld, parameter] = gather(actions, stride, column);
-                    let moves = lanes(|l| math::tanh(parameter[l]));
-                    quantity = lanes(|l| quantity[l] * (1.0 - withheld[l]));
-                    price = lanes(|l| price[l] + moves[l] * delta[l]);
-                    column += ACTION_WIDTH;
-                }
-                (Seat::Truthful, _) => {}
-                (Seat::Markup(markup), _) => price.iter_mut().for_each(|price| *price += markup),
+    let Shard { state, numbers, .. } = shard;
+    let floor = numbers.of_block(simd, block, slots.price_floor());
+    let cap = numbers.of_block(simd, block, slots.price_cap());
+    let delta = numbers.of_block(simd, block, slots.max_bid_delta());
+    let rows = eight_rows(actions, seats.acting().len());
+    let cells = block * agents..(block + 1) * agents;
+    let (prices, quantities) = (&mut state.offer_price[cells.clone()], &mut state.offer_quantity[cells]);
+    let mut column = 0;
+    for (agent, (seat, (offer_price, offer_quantity))) in
+        seats.seats().iter().zip(prices.iter_mut().zip(quantities)).enumerate()
+    {
+        let mut quantity = numbers.of_block(simd, block, slots.capacity(agent));
+        let mut price = numbers.of_block(simd, block, slots.srmc(agent));
+        match (seat, scenario.bidding) {
+            (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
+                let [withheld, parameter] = within_the_box(simd, rows.map(|row| row[column]));
+                quantity = quantity * (simd.splat(1.0) - withheld);
+                price = price + math::tanh(simd, parameter) * delta;
+                column += 1;
             }
-            for l in 0..LANES {
-                // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
-                price[l] = price[l].max(floor[l]).min(cap[l]) + 0.0;
-            }
-            shard.state.offer_price[block * agents + agent] = price;
-            shard.state.offer_quantity[block * agents + agent] = quantity;
+            (Seat::Truthful, _) => {}
+            (Seat::Markup(markup), _) => price = price + simd.splat(*markup),
         }
-        limit_to_available(scenario, shard, block);
+        // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
+        simd.store(price.larger(floor).smaller(cap) + simd.splat(0.0), offer_price);
+        simd.store(quantity, offer_quantity);
     }
+    limit_to_available(scenario, shard, block);
 }
 
 /// Scales the offered quantities by the availability of the hour.
@@ -68,13 +76,19 @@ fn limit_to_available(scenario: &Scenario, shard: &mut Shard, block: usize) {
     }
 }
 
-/// One agent's actions in the environments of a block, within the box. Lanes to spare act as if with zeros.
+/// The rows of a block, each as long as the others. Lanes to spare play the last row once more.
 #[inline(always)]
-fn gather(actions: &[f32], stride: usize, column: usize) -> [Lanes; ACTION_WIDTH] {
-    let mut parts = [[0.0f32; LANES]; ACTION_WIDTH];
-    for (l, row) in actions.chunks_exact(stride).take(LANES).enumerate() {
-        parts[0][l] = row[column];
-        parts[1][l] = row[column + 1];
-    }
-    std::array::from_fn(|part| lanes(|l| f64::from(parts[part][l]).max(ACTION_LOW[part]).min(ACTION_HIGH[part])))
+fn eight_rows(actions: &[Action], acting: usize) -> [&[Action]; LANES] {
+    let last = actions.len() / acting - 1;
+    std::array::from_fn(|l| &actions[l.min(last) * acting..][..acting])
 }
+
+/// The actions of one agent in the environments of a block, within the box.
+#[inline(always)]
+fn within_the_box<V: Vector>(simd: V, actions: [Action; LANES]) -> [V::Float; ACTION_WIDTH] {
+    let parts = simd.unzip(actions);
+    std::array::from_fn(|part| {
+        parts[part].larger(simd.splat(ACTION_LOW[part])).smaller(simd.splat(ACTION_HIGH[part]))
+    })
+}
+

@@ -13,6 +13,7 @@ pub mod market;
 pub mod math;
 pub mod observers;
 pub mod pool;
+pub mod publish;
 pub mod rewards;
 pub mod rng;
 pub mod rows;

@@ -40,6 +40,17 @@ impl<'a> View<'a> {
         Self { scenario, shard, row, week_hour }
     }
 
+    /// The same market in another hour of the week.
+    pub fn at(self, week_hour: u32) -> Self {
+        Self { week_hour, ..self }
+    }
+
+    /// Hour of the week of the coming hour, 0 = Monday 00:00.
+    #[inline(always)]
+    pub fn week_hour(&self) -> u32 {
+        self.week_hour
+    }
+
     #[inline(always)]
     fn number(&self, slot: usize) -> f64 {
         self.shard.numbers.row(self.row, slot)
@@ -173,8 +184,8 @@ impl Feature {
     pub fn varies(self) -> Varies {
         match self {
             Self::Capacity | Self::Cost | Self::RivalCosts | Self::RivalCapacities => Varies::Episode,
-            Self::Demand | Self::Hour | Self::Weekday | Self::HourSinCos | Self::WeekdaySinCos => Varies::Market,
-            Self::LastPrice | Self::DemandForecast(_) => Varies::Market,
+            Self::Hour | Self::Weekday | Self::HourSinCos | Self::WeekdaySinCos => Varies::Clock,
+            Self::Demand | Self::LastPrice | Self::DemandForecast(_) => Varies::Market,
             Self::LastDispatch | Self::ResidualDemand | Self::Availability | Self::RivalOffers => Varies::Agent,
         }
     }
@@ -289,6 +300,8 @@ impl Feature {
 pub enum Varies {
     /// The agent, and the numbers that an episode draws, if any.
     Episode,
+    /// The hour of the week.
+    Clock,
     /// The market's state, alike for all its agents.
     Market,
     /// The state of market and agent.

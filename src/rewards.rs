@@ -1,9 +1,8 @@
 //! The reward: a scaled, weighted sum of named terms. A new term is one variant here.
 
 use crate::scenario::Scenario;
-use crate::seats::Seats;
-use crate::shard::Shard;
-use crate::simd::{LANES, Lanes, lanes};
+use crate::shard::Numbers;
+use crate::simd::{LANES, Vector};
 use crate::spec::named;
 
 named! {
@@ -20,21 +19,21 @@ named! {
 
 /// What one agent's step came to in each environment of a block: all that a term may look at.
 #[derive(Debug, Clone, Copy)]
-pub struct AgentStep<'a> {
+pub struct AgentStep<F> {
     /// Profit, $.
-    pub profit: &'a Lanes,
+    pub profit: F,
     /// Offered price after floor and cap, $/MWh.
-    pub offer_price: &'a Lanes,
+    pub offer_price: F,
     /// Offered quantity, MW.
-    pub offer_quantity: &'a Lanes,
+    pub offer_quantity: F,
     /// Capacity, MW.
-    pub capacity: &'a Lanes,
+    pub capacity: F,
     /// SRMC, $/MWh.
-    pub srmc: &'a Lanes,
+    pub srmc: F,
     /// Dispatched quantity, MW.
-    pub dispatch: &'a Lanes,
+    pub dispatch: F,
     /// The market's unserved energy, MWh.
-    pub unserved: &'a Lanes,
+    pub unserved: F,
 }
 
 impl Term {
@@ -48,44 +47,33 @@ impl Term {
 
     /// The term's value before its weight, in each of the environments of a block.
     #[inline(always)]
-    fn value(self, step: &AgentStep<'_>) -> Lanes {
+    fn value<V: Vector>(self, simd: V, step: &AgentStep<V::Float>) -> V::Float {
+        let zero = simd.splat(0.0);
         match self {
-            Self::Profit => *step.profit,
-            Self::BidPenalty => lanes(|l| -(step.offer_price[l] - step.srmc[l]).powi(2)),
-            Self::UnservedPenalty => lanes(|l| -step.unserved[l]),
+            Self::Profit => step.profit,
+            Self::BidPenalty => {
+                let distance = step.offer_price - step.srmc;
+                zero - distance * distance
+            }
+            Self::UnservedPenalty => zero - step.unserved,
         }
     }
 }
 
-/// Writes the rewards of the acting agents of a block, (rows, L); `profits` is (A,) lanes.
+/// The rewards of one agent in the environments of a block.
 #[inline(always)]
-pub fn reward(scenario: &Scenario, seats: &Seats, shard: &Shard, block: usize, profits: &[Lanes], rewards: &mut [f32]) {
-    let (agents, slots) = (scenario.agents(), scenario.slots());
-    let acting = seats.acting();
-    let state = &shard.state;
-    for (slot, &agent) in acting.iter().enumerate() {
-        let cell = block * agents + agent;
-        let capacity = shard.numbers.block(block, slots.capacity(agent));
-        let srmc = shard.numbers.block(block, slots.srmc(agent));
-        let step = AgentStep {
-            profit: &profits[agent],
-            offer_price: &state.offer_price[cell],
-            offer_quantity: &state.offer_quantity[cell],
-            capacity: &capacity,
-            srmc: &srmc,
-            dispatch: &state.dispatch[cell],
-            unserved: &state.unserved[block],
-        };
-        let mut sum = [0.0; LANES];
-        for &term in &scenario.terms {
-            let weight = shard.numbers.block(block, slots.weight(term));
-            let value = Term::ALL[term].value(&step);
-            for l in 0..LANES {
-                sum[l] += weight[l] * value[l];
-            }
-        }
-        for (row, x) in rewards.chunks_exact_mut(acting.len()).zip(sum) {
-            row[slot] = (scenario.reward_scale * x) as f32;
-        }
+pub fn reward<V: Vector>(
+    simd: V,
+    scenario: &Scenario,
+    numbers: &Numbers,
+    block: usize,
+    step: &AgentStep<V::Float>,
+) -> [f32; LANES] {
+    let slots = scenario.slots();
+    let mut sum = simd.splat(0.0);
+    for &term in &scenario.terms {
+        let weight = numbers.of_block(simd, block, slots.weight(term));
+        sum = sum + weight * Term::ALL[term].value(simd, step);
     }
+    simd.narrow(simd.splat(scenario.reward_scale) * sum)
 }

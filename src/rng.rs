@@ -4,7 +4,8 @@
 //! SC 2011). The key is the environment's seed; the counter holds step, stream and episode, so that no draw
 //! depends on how many were made before it, on the thread, or on the other environments of a batch.
 
-use crate::math;
+use crate::math::{self, polynomial};
+use crate::simd::{Arithmetic, Float, LANES, Lanes, Mask, One, Vector, Words};
 
 /// What a draw is for. The number is part of the counter: changing one changes every recorded result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Streams {
     #[inline]
     pub fn uniform(&self, step: u32, kind: Kind, index: u32) -> f64 {
         let words = self.words(step, kind, index);
-        open_interval(words[0], words[1])
+        One.open_interval(u64::from(words[0]), u64::from(words[1]))
     }
 
     /// A standard normal draw, by inversion.
@@ -72,81 +73,54 @@ pub fn tie_words(words: &mut Vec<u32>, n: usize, mut block: impl FnMut(u32) -> [
     words.truncate(n);
 }
 
-/// `(k + 0.5) / 2^52` for the 52 high bits k of two words: exact, and inside (0, 1).
-#[inline(always)]
-fn open_interval(high: u32, low: u32) -> f64 {
-    let k = (u64::from(high) << 32 | u64::from(low)) >> 12;
-    // k in the mantissa of a number in [1, 2): a conversion that vectorises everywhere.
-    f64::from_bits(k | 1.0f64.to_bits()) - 1.0 + 0.5 / (1u64 << 52) as f64
-}
-
 #[inline(always)]
 fn halves(x: u64) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]
 }
 
+/// Rounds of the generator.
+const ROUNDS: usize = 10;
+
 /// Ten rounds of Philox4x32 on one counter block.
 #[inline]
-pub fn philox4x32_10(mut key: [u32; 2], mut c: [u32; 4]) -> [u32; 4] {
-    for _ in 0..10 {
-        c = philox_round(key, c);
-        key = next_key(key);
+pub fn philox4x32_10(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
+    // What stands in the high halves has no meaning.
+    philox(One, key.map(u64::from), counter.map(u64::from)).map(|word| word as u32)
+}
+
+/// Philox on words whose low halves count; the high halves of the result are not cleared.
+#[inline(always)]
+fn philox<A: Arithmetic>(simd: A, mut key: [A::Words; 2], mut c: [A::Words; 4]) -> [A::Words; 4] {
+    let multipliers = [simd.splat_word(0xD251_1F53), simd.splat_word(0xCD9E_8D57)];
+    let weyl = [simd.splat_word(0x9E37_79B9), simd.splat_word(0xBB67_AE85)];
+    for _ in 0..ROUNDS {
+        let p0 = multipliers[0].times(c[0]);
+        let p1 = multipliers[1].times(c[2]);
+        c = [p1.high() ^ c[1] ^ key[0], p1, p0.high() ^ c[3] ^ key[1], p0];
+        key = [key[0] + weyl[0], key[1] + weyl[1]];
     }
     c
 }
 
-#[inline(always)]
-fn philox_round(key: [u32; 2], c: [u32; 4]) -> [u32; 4] {
-    const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c[0]);
-    let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c[2]);
-    [(p1 >> 32) as u32 ^ c[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ c[3] ^ key[1], p0 as u32]
-}
-
-#[inline(always)]
-fn next_key(key: [u32; 2]) -> [u32; 2] {
-    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-    [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])]
-}
-
 /// A standard normal draw for each lane: as [`Streams::normal`], to the bit.
 #[inline(always)]
-pub fn normal_lanes<const N: usize>(
-    seeds: &[u64; N],
-    episodes: &[u64; N],
-    steps: &[u32; N],
+pub fn normal_lanes<V: Vector>(
+    simd: V,
+    seeds: &[u64; LANES],
+    episodes: &[u64; LANES],
+    steps: &[u32; LANES],
     kind: Kind,
     index: u32,
-) -> [f64; N] {
-    let mut key = [[0; N]; 2];
-    let mut c = [[0; N]; 4];
-    for l in 0..N {
-        [key[0][l], key[1][l]] = halves(seeds[l]);
-        [c[2][l], c[3][l]] = halves(episodes[l]);
-        c[0][l] = steps[l];
-        c[1][l] = kind as u32 | index << 8;
-    }
-    for _ in 0..10 {
-        for l in 0..N {
-            let [c0, c1, c2, c3] = philox_round([key[0][l], key[1][l]], [c[0][l], c[1][l], c[2][l], c[3][l]]);
-            (c[0][l], c[1][l], c[2][l], c[3][l]) = (c0, c1, c2, c3);
-            [key[0][l], key[1][l]] = next_key([key[0][l], key[1][l]]);
-        }
-    }
-    let mut p = [0.0; N];
-    let mut z = [0.0; N];
-    let mut far = false;
-    for l in 0..N {
-        p[l] = open_interval(c[0][l], c[1][l]);
-        let (value, r) = quantile_but_far(p[l]);
-        z[l] = value;
-        far |= r > FAR;
-    }
-    if far {
+) -> V::Float {
+    let (seeds, episodes) = (simd.load_words(seeds), simd.load_words(episodes));
+    let stream = simd.splat_word(u64::from(kind as u32 | index << 8));
+    let counter = [simd.load_short(steps), stream, episodes, episodes.high()];
+    let words = philox(simd, [seeds, seeds.high()], counter);
+    let p = simd.open_interval(words[0], words[1]);
+    let (z, r) = quantile_but_far(simd, p);
+    if simd.splat(FAR).below(r).any() {
         // One draw in 10^11.
-        for l in 0..N {
-            z[l] = inverse_normal_cdf(p[l]);
-        }
+        return simd.load(&Lanes(simd.array(p).map(inverse_normal_cdf)));
     }
     z
 }
@@ -157,12 +131,12 @@ pub fn normal_lanes<const N: usize>(
 /// Inversion takes one uniform per normal and keeps the order of draws; without branches it vectorises.
 #[inline]
 pub fn inverse_normal_cdf(p: f64) -> f64 {
-    let (z, r) = quantile_but_far(p);
+    let (z, r) = quantile_but_far(One, p);
     if r <= FAR {
         return z;
     }
     let r = r - FAR;
-    (polynomial(&FAR_NUMERATOR, r) / polynomial(&FAR_DENOMINATOR, r)).copysign(p - 0.5)
+    (polynomial(One, &FAR_NUMERATOR, r) / polynomial(One, &FAR_DENOMINATOR, r)).copysign(p - 0.5)
 }
 
 /// Where the far tail begins, in sqrt(-ln(p)): p = 1.4e-11.
@@ -171,21 +145,19 @@ const FAR: f64 = 5.0;
 /// The quantile where `p` is not in the far tail, and sqrt(-ln(tail)), which tells. Both branches are computed and one
 /// is chosen, with one division.
 #[inline(always)]
-fn quantile_but_far(p: f64) -> (f64, f64) {
-    let q = p - 0.5;
-    let centre = 0.180_625 - q * q;
-    let tail = if q < 0.0 { p } else { 1.0 - p };
-    let r = (-math::ln(tail)).sqrt();
-    let in_centre = q.abs() <= 0.425;
-    let x = if in_centre { centre } else { r - 1.6 };
-    let numerator = if in_centre { q * polynomial(&CENTRE_NUMERATOR, x) } else { polynomial(&MIDDLE_NUMERATOR, x) };
-    let denominator = if in_centre { polynomial(&CENTRE_DENOMINATOR, x) } else { polynomial(&MIDDLE_DENOMINATOR, x) };
-    ((numerator / denominator).abs().copysign(q), if in_centre { 0.0 } else { r })
-}
-
-#[inline(always)]
-fn polynomial(coefficients: &[f64; 8], x: f64) -> f64 {
-    coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
+fn quantile_but_far<A: Arithmetic>(simd: A, p: A::Float) -> (A::Float, A::Float) {
+    let zero = simd.splat(0.0);
+    let q = p - simd.splat(0.5);
+    let centre = simd.splat(0.180_625) - q * q;
+    let tail = p.smaller(simd.splat(1.0) - p);
+    let r = (zero - math::ln(simd, tail)).root();
+    let in_centre = q.magnitude().at_most(simd.splat(0.425));
+    let choose = |centre, middle| A::Float::select(in_centre, centre, middle);
+    let middle = r - simd.splat(1.6);
+    let numerator =
+        choose(q * polynomial(simd, &CENTRE_NUMERATOR, centre), polynomial(simd, &MIDDLE_NUMERATOR, middle));
+    let denominator = choose(polynomial(simd, &CENTRE_DENOMINATOR, centre), polynomial(simd, &MIDDLE_DENOMINATOR, middle));
+    ((numerator / denominator).signed_like(q), choose(zero, r))
 }
 
 // Coefficients a0..a7, b0..b7 (centre), c0..c7, d0..d7 (middle) and e0..e7, f0..f7 (far tail) of AS 241.

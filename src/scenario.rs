@@ -87,6 +87,8 @@ pub struct Scenario {
     pub demand_min: f64,
     /// Largest base demand, MW.
     pub demand_max: f64,
+    /// True where there is noise on demand in any environment.
+    pub noisy: bool,
     /// Availability, (L, G) row by row; None when every unit is always available.
     pub availability: Option<Vec<f64>>,
     /// Hour of the week of the first entry of the series.
@@ -174,6 +176,7 @@ impl Scenario {
             starts,
             demand_min,
             demand_max,
+            noisy: spec.demand.noise.largest() > 0.0,
             availability: availability(&spec.generators, hours),
             first_hour: spec.demand.first_hour as u32,
             scales,

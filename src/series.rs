@@ -3,7 +3,7 @@
 use crate::rng::{Kind, Streams, normal_lanes};
 use crate::scenario::Scenario;
 use crate::shard::Shard;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{Float, LANES, Lanes, Vector};
 
 /// The hour of the series at which an episode starts, as the scenario says.
 pub fn start(scenario: &Scenario, streams: Streams) -> u32 {
@@ -18,33 +18,33 @@ pub fn start(scenario: &Scenario, streams: Streams) -> u32 {
 /// Base demand plus clipped normal noise keyed by the step in the episode. Past the end of the series the last hour
 /// is shown again, its noise included.
 #[inline(always)]
-pub fn demand(scenario: &Scenario, shard: &Shard, block: usize) -> Lanes {
+pub fn demand<V: Vector>(simd: V, scenario: &Scenario, shard: &Shard, block: usize) -> V::Float {
     let slots = scenario.slots();
-    let first = block * LANES;
-    let factor = shard.numbers.block(block, slots.demand_factor());
-    let sd = shard.numbers.block(block, slots.noise_sd());
-    let mut demand = [0.0; LANES];
+    let number = |slot| shard.numbers.of_block(simd, block, slot);
+    let of = block * LANES..(block + 1) * LANES;
+    let (start, t) = (&shard.state.start[of.clone()], &shard.state.t[of.clone()]);
+    let last = scenario.demand.len() as u32 - 1;
+    let mut base = Lanes::default();
     let mut steps = [0; LANES];
-    for l in 0..LANES {
-        let hour = shard.series_hour(scenario, first + l);
-        demand[l] = scenario.demand[hour as usize] * factor[l];
-        steps[l] = hour - shard.state.start[first + l];
+    for (l, (&start, &t)) in start.iter().zip(t).enumerate() {
+        let hour = start.saturating_add(t).min(last);
+        base[l] = scenario.demand[hour as usize];
+        steps[l] = hour - start;
     }
-    if sd == [0.0; LANES] {
+    let demand = simd.load(&base) * number(slots.demand_factor());
+    if !scenario.noisy {
         return demand;
     }
     let (Some(seeds), Some(episodes)) =
-        (shard.state.seed[first..].first_chunk(), shard.state.episode[first..].first_chunk())
+        (shard.state.seed[of.clone()].first_chunk(), shard.state.episode[of].first_chunk())
     else {
         return demand;
     };
-    let low = shard.numbers.block(block, slots.noise_low());
-    let high = shard.numbers.block(block, slots.noise_high());
-    let normal = normal_lanes::<LANES>(seeds, episodes, &steps, Kind::DemandNoise, 0);
-    for l in 0..LANES {
-        demand[l] += (sd[l] * normal[l]).max(low[l]).min(high[l]);
-    }
-    demand
+    let normal = normal_lanes(simd, seeds, episodes, &steps, Kind::DemandNoise, 0);
+    let noise = number(slots.noise_sd()) * normal;
+    let noise = noise.larger(number(slots.noise_low())).smaller(number(slots.noise_high()));
+    // Without noise in an environment its base demand stays as it is, to the bit.
+    V::Float::select(simd.splat(0.0).below(number(slots.noise_sd())), demand + noise, demand)
 }
 
 /// Demand of one environment, as [`demand`], to the bit.
@@ -58,7 +58,7 @@ pub fn demand_of_row(scenario: &Scenario, shard: &Shard, row: usize) -> f64 {
         return base;
     }
     let normal = shard.streams(row).normal(hour - shard.state.start[row], Kind::DemandNoise, 0);
-    base + (sd * normal).max(number(slots.noise_low())).min(number(slots.noise_high()))
+    base + (sd * normal).larger(number(slots.noise_low())).smaller(number(slots.noise_high()))
 }
 
 /// Base demand `ahead` hours after the hour that the next step clears, MW, without noise: the forecast.

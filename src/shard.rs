@@ -6,7 +6,7 @@
 
 use crate::rng::Streams;
 use crate::scenario::Scenario;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Vector};
 
 /// Environments in one shard. Results do not depend on it.
 pub const SHARD: usize = 64;
@@ -51,8 +51,10 @@ pub struct Scratch {
     pub resetting: Vec<bool>,
     /// The numbers that are being drawn, (slots,).
     pub numbers: Vec<f64>,
-    /// Profits, $, (A,) of the block at hand.
-    pub profit: Vec<Lanes>,
+    /// Profits of the block at hand, $, (A,).
+    pub profits: Vec<Lanes>,
+    /// Rewards of the block at hand, (L,).
+    pub rewards: Vec<[f32; LANES]>,
     /// What all acting agents of an environment see alike, 8 rows; see [`crate::rows`].
     pub market_rows: Vec<[f32; 8]>,
 }
@@ -97,7 +99,7 @@ impl Numbers {
     fn new(scenario: &Scenario, blocks: usize) -> Self {
         let base = scenario.base_row();
         if scenario.is_randomised() {
-            let block: Vec<Lanes> = base.iter().map(|&x| [x; LANES]).collect();
+            let block: Vec<Lanes> = base.iter().map(|&x| Lanes::splat(x)).collect();
             Self::Drawn { lanes: block.repeat(blocks), slots: base.len() }
         } else {
             Self::Shared(base.to_vec())
@@ -106,10 +108,10 @@ impl Numbers {
 
     /// A number in the environments of a block.
     #[inline(always)]
-    pub fn block(&self, block: usize, slot: usize) -> Lanes {
+    pub fn of_block<V: Vector>(&self, simd: V, block: usize, slot: usize) -> V::Float {
         match self {
-            Self::Shared(numbers) => [numbers[slot]; LANES],
-            Self::Drawn { lanes, slots } => lanes[block * slots + slot],
+            Self::Shared(numbers) => simd.splat(numbers[slot]),
+            Self::Drawn { lanes, slots } => simd.load(&lanes[block * slots + slot]),
         }
     }
 
@@ -147,19 +149,19 @@ impl Shard {
             episode: vec![0; padded],
             t: vec![0; padded],
             start: vec![0; padded],
-            demand: vec![[0.0; LANES]; blocks],
-            price: vec![[0.0; LANES]; blocks],
-            unserved: vec![[0.0; LANES]; blocks],
+            demand: vec![Lanes::default(); blocks],
+            price: vec![Lanes::default(); blocks],
+            unserved: vec![Lanes::default(); blocks],
             started: vec![false; padded],
             finished: vec![false; padded],
-            offer_price: vec![[0.0; LANES]; cells],
-            offer_quantity: vec![[0.0; LANES]; cells],
-            dispatch: vec![[0.0; LANES]; cells],
+            offer_price: vec![Lanes::default(); cells],
+            offer_quantity: vec![Lanes::default(); cells],
+            dispatch: vec![Lanes::default(); cells],
         };
         let scratch = Scratch {
             resetting: vec![false; padded],
             numbers: scenario.base_row().to_vec(),
-            profit: vec![[0.0; LANES]; scenario.agents()],
+            profits: vec![Lanes::default(); scenario.agents()],
             ..Scratch::default()
         };
         Self { first, rows, state, numbers: Numbers::new(scenario, blocks), scratch }
@@ -187,6 +189,23 @@ impl Shard {
     #[inline(always)]
     pub fn series_hour(&self, scenario: &Scenario, row: usize) -> u32 {
         self.state.start[row].saturating_add(self.state.t[row]).min(scenario.demand.len() as u32 - 1)
+    }
+
+    /// In the environments that `scratch.resetting` marks there was no last step.
+    #[inline(always)]
+    pub fn forget_last_step(&mut self, scenario: &Scenario) {
+        let agents = scenario.agents();
+        let Self { state, scratch, .. } = self;
+        for (block, reset) in scratch.resetting.chunks_exact(LANES).enumerate() {
+            let cells = block * agents..(block + 1) * agents;
+            let of_agents = state.offer_price[cells.clone()].iter_mut();
+            let of_agents = of_agents.chain(&mut state.offer_quantity[cells.clone()]).chain(&mut state.dispatch[cells]);
+            for lanes in [&mut state.price[block], &mut state.unserved[block]].into_iter().chain(of_agents) {
+                for (x, reset) in lanes.0.iter_mut().zip(reset) {
+                    *x = if *reset { 0.0 } else { *x };
+                }
+            }
+        }
     }
 
     /// Draws the numbers of one environment's episode; they follow from its seed and episode.

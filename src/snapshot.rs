@@ -128,20 +128,20 @@ impl Saved {
     fn new(scenario: &Scenario, shard: &Shard) -> Self {
         let (rows, agents) = (shard.rows(), scenario.agents());
         let state = &shard.state;
-        let cells = |lanes| (0..rows).flat_map(|row| of_row(lanes, agents, row)).collect();
+        let cells = |lanes, width| (0..rows).flat_map(|row| of_row(lanes, width, row)).collect();
         Self {
             seed: state.seed[..rows].to_vec(),
             episode: state.episode[..rows].to_vec(),
             t: state.t[..rows].to_vec(),
             start: state.start[..rows].to_vec(),
-            demand: state.demand.as_flattened()[..rows].to_vec(),
-            price: state.price.as_flattened()[..rows].to_vec(),
-            unserved: state.unserved.as_flattened()[..rows].to_vec(),
+            demand: cells(&state.demand, 1),
+            price: cells(&state.price, 1),
+            unserved: cells(&state.unserved, 1),
             started: state.started[..rows].to_vec(),
             finished: state.finished[..rows].to_vec(),
-            offer_price: cells(&state.offer_price),
-            offer_quantity: cells(&state.offer_quantity),
-            dispatch: cells(&state.dispatch),
+            offer_price: cells(&state.offer_price, agents),
+            offer_quantity: cells(&state.offer_quantity, agents),
+            dispatch: cells(&state.dispatch, agents),
         }
     }
 
@@ -164,19 +164,19 @@ impl Saved {
         state.episode[..rows].copy_from_slice(&self.episode);
         state.t[..rows].copy_from_slice(&self.t);
         state.start[..rows].copy_from_slice(&self.start);
-        state.demand.as_flattened_mut()[..rows].copy_from_slice(&self.demand);
-        state.price.as_flattened_mut()[..rows].copy_from_slice(&self.price);
-        state.unserved.as_flattened_mut()[..rows].copy_from_slice(&self.unserved);
         state.started[..rows].copy_from_slice(&self.started);
         state.finished[..rows].copy_from_slice(&self.finished);
-        for (lanes, cells) in [
-            (&mut state.offer_price, &self.offer_price),
-            (&mut state.offer_quantity, &self.offer_quantity),
-            (&mut state.dispatch, &self.dispatch),
+        for (lanes, cells, width) in [
+            (&mut state.demand, &self.demand, 1),
+            (&mut state.price, &self.price, 1),
+            (&mut state.unserved, &self.unserved, 1),
+            (&mut state.offer_price, &self.offer_price, agents),
+            (&mut state.offer_quantity, &self.offer_quantity, agents),
+            (&mut state.dispatch, &self.dispatch, agents),
         ] {
             for (cell, x) in cells.iter().enumerate() {
-                let (row, agent) = (cell / agents, cell % agents);
-                lanes[row / LANES * agents + agent][row % LANES] = *x;
+                let (row, column) = (cell / width, cell % width);
+                lanes[row / LANES * width + column][row % LANES] = *x;
             }
         }
         for row in 0..rows {

@@ -2,14 +2,15 @@
 
 use crate::bidding;
 use crate::clearing;
-use crate::rewards;
+use crate::publish;
+use crate::rewards::{self, AgentStep};
 use crate::rows::{self, Template};
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
 use crate::settle;
 use crate::shard::Shard;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Vector, Work};
 use crate::spec::{EpisodeEnd, named};
 
 named! {
@@ -76,19 +77,72 @@ pub struct Step<'a, 'b> {
     pub out: &'a mut Outputs<'b>,
 }
 
-impl pulp::WithSimd for Step<'_, '_> {
+/// Starts new episodes in a shard, to be run at a level of vector instructions.
+pub struct Reset<'a, 'b> {
+    /// What a step needs to know.
+    pub game: &'a Game<'a>,
+    /// What to reset, of the whole batch.
+    pub resets: Resets<'a>,
+    /// The environments.
+    pub shard: &'a mut Shard,
+    /// The caller's buffers.
+    pub out: &'a mut Outputs<'b>,
+}
+
+/// What to reset.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resets<'a> {
+    /// A new seed per environment, or None to go on, (N,); None for all to go on.
+    pub seeds: Option<&'a [Option<u64>]>,
+    /// Environments to reset, (N,); None for all.
+    pub mask: Option<&'a [bool]>,
+    /// Hour of the series at which to start, (N,); None to choose as the scenario says.
+    pub starts: Option<&'a [i64]>,
+}
+
+impl Work for Reset<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, simd: S) {
+    fn run<V: Vector>(self, simd: V) {
+        let Self { game, resets, shard, out } = self;
+        let (first, rows) = (shard.first, shard.rows());
+        for row in 0..rows {
+            shard.scratch.resetting[row] = resets.mask.is_none_or(|mask| mask[first + row]);
+        }
+        if !shard.scratch.resetting[..rows].contains(&true) {
+            return;
+        }
+        let given = |row| {
+            let env = first + row;
+            (resets.seeds.and_then(|seeds| seeds[env]), resets.starts.map(|starts| starts[env] as u32))
+        };
+        reset(simd, game, shard, given, out);
+        let Game { scenario, template, seats, .. } = *game;
+        if !shard.scratch.resetting[..rows].contains(&false) {
+            return rows::observe(scenario, template, seats, shard, out.observations);
+        }
+        for row in 0..rows {
+            if shard.scratch.resetting[row] {
+                rows::observe_row(scenario, template, seats, shard, row, out.observations);
+            }
+        }
+    }
+}
+
+impl Work for Step<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
         step(simd, self.game, self.autoreset, self.shard, self.actions, self.out);
     }
 }
 
 /// One step of every environment of a shard. `actions` is (S, L, 2), finite.
 #[inline(always)]
-pub fn step<S: pulp::Simd>(
-    simd: S,
+pub fn step<V: Vector>(
+    simd: V,
     game: &Game<'_>,
     autoreset: Autoreset,
     shard: &mut Shard,
@@ -102,143 +156,164 @@ pub fn step<S: pulp::Simd>(
         shard.scratch.resetting.copy_from_slice(&shard.state.finished);
     }
 
-    bidding::offer(scenario, seats, shard, actions);
-    clearing::clear_shard(simd, scenario, shard);
-    settle_and_reward(game, shard, out);
-    clock(game, shard, out);
-    if resetting {
-        for row in 0..shard.rows() {
-            if shard.scratch.resetting[row] {
-                reset(game, shard, row, None, None, out);
-            }
-        }
+    let (actions, _) = actions.as_chunks();
+    for block in 0..shard.blocks() {
+        bidding::offer(simd, scenario, seats, shard, block, &actions[block * LANES * seats.acting().len()..]);
+        clearing::clear(simd, scenario, shard, block);
+        settle_and_reward(simd, game, shard, block, out);
     }
-    rows::observe(scenario, template, seats, shard, 0..shard.rows(), out.observations);
+    clock(simd, game, shard, out);
+    if resetting {
+        reset(simd, game, shard, |_| (None, None), out);
+    }
+    rows::observe(scenario, template, seats, shard, out.observations);
 
     if autoreset == Autoreset::SameStep && shard.state.finished.contains(&true) {
-        reset_at_once(game, shard, out);
+        reset_at_once(simd, game, shard, out);
     }
 }
 
-/// Starts the next episode of one environment, all but its observation.
-pub fn reset(
+/// Starts the episodes of the environments that `scratch.resetting` marks, all but their observations. `given` names the
+/// new seed and the hour of the series at which to start, of each row, where they are given.
+#[inline(always)]
+fn reset<V: Vector>(
+    simd: V,
     game: &Game<'_>,
     shard: &mut Shard,
-    row: usize,
-    seed: Option<u64>,
-    start: Option<u32>,
+    given: impl Fn(usize) -> (Option<u64>, Option<u32>),
     out: &mut Outputs<'_>,
 ) {
-    begin_episode(game.scenario, shard, row, seed, start);
+    begin_episodes(simd, game.scenario, shard, given);
     let (agents, acting) = (game.scenario.agents(), game.seats.acting().len());
-    out.rewards[row * acting..][..acting].fill(0.0);
-    out.dispatch[row * agents..][..agents].fill(0.0);
-    out.profits[row * agents..][..agents].fill(0.0);
-    out.terminated[row] = false;
-    out.truncated[row] = false;
-    out.prices[row] = 0.0;
-    out.unserved[row] = 0.0;
-    out.demand[row] = shard.state.demand[row / LANES][row % LANES];
+    for row in (0..shard.rows()).filter(|&row| shard.scratch.resetting[row]) {
+        out.rewards[row * acting..][..acting].fill(0.0);
+        out.dispatch[row * agents..][..agents].fill(0.0);
+        out.profits[row * agents..][..agents].fill(0.0);
+        out.terminated[row] = false;
+        out.truncated[row] = false;
+        out.prices[row] = 0.0;
+        out.unserved[row] = 0.0;
+        out.demand[row] = shard.state.demand[row / LANES][row % LANES];
+    }
 }
 
 /// Keeps the true last observations of finished environments apart and starts their next episodes.
-#[inline(never)]
-fn reset_at_once(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
+#[inline(always)]
+fn reset_at_once<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
     let Game { scenario, template, seats, .. } = *game;
     let size = seats.acting().len() * scenario.width;
+    for row in (0..shard.rows()).filter(|&row| shard.state.finished[row]) {
+        let cells = row * size..(row + 1) * size;
+        out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
+    }
+    shard.scratch.resetting.copy_from_slice(&shard.state.finished);
+    begin_episodes(simd, scenario, shard, |_| (None, None));
+    rows::observe(scenario, template, seats, shard, out.observations);
+}
+
+/// Starts the next episode of each marked environment: episode 0 where it has none yet or gets a seed.
+#[inline(always)]
+fn begin_episodes<V: Vector>(
+    simd: V,
+    scenario: &Scenario,
+    shard: &mut Shard,
+    given: impl Fn(usize) -> (Option<u64>, Option<u32>),
+) {
     for row in 0..shard.rows() {
-        if shard.state.finished[row] {
-            let cells = row * size..(row + 1) * size;
-            out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
-            begin_episode(scenario, shard, row, None, None);
-            rows::observe(scenario, template, seats, shard, row..row + 1, out.observations);
+        if !shard.scratch.resetting[row] {
+            continue;
         }
+        let (seed, start) = given(row);
+        let state = &mut shard.state;
+        if let Some(seed) = seed {
+            state.seed[row] = seed;
+            state.episode[row] = 0;
+        } else if state.started[row] {
+            state.episode[row] += 1;
+        }
+        state.started[row] = true;
+        state.finished[row] = false;
+        state.t[row] = 0;
+        shard.draw_numbers(scenario, row);
+        shard.state.start[row] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
     }
+    shard.forget_last_step(scenario);
+    // Demand follows from seed, episode and step, so that it may be drawn again where nothing was reset.
+    draw_demand(simd, scenario, shard);
 }
 
-/// Starts the next episode of one environment: episode 0 when it has none yet or gets a seed.
-fn begin_episode(scenario: &Scenario, shard: &mut Shard, row: usize, seed: Option<u64>, start: Option<u32>) {
-    let (block, lane) = (row / LANES, row % LANES);
-    let state = &mut shard.state;
-    if let Some(seed) = seed {
-        state.seed[row] = seed;
-        state.episode[row] = 0;
-    } else if state.started[row] {
-        state.episode[row] += 1;
-    }
-    state.started[row] = true;
-    state.finished[row] = false;
-    state.t[row] = 0;
-    state.price[block][lane] = 0.0;
-    state.unserved[block][lane] = 0.0;
-    let agents = scenario.agents();
-    for cells in [&mut state.offer_price, &mut state.offer_quantity, &mut state.dispatch] {
-        for lanes in &mut cells[block * agents..][..agents] {
-            lanes[lane] = 0.0;
-        }
-    }
-    shard.draw_numbers(scenario, row);
-    shard.state.start[row] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
-    shard.state.demand[block][lane] = series::demand_of_row(scenario, shard, row);
-}
-
-/// Settles block by block and publishes what every agent's step came to.
+/// Draws the demand that the next step clears.
 #[inline(always)]
-fn settle_and_reward(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
-    let Game { scenario, seats, .. } = *game;
-    let (agents, acting) = (scenario.agents(), seats.acting().len());
-    let mut profits = std::mem::take(&mut shard.scratch.profit);
+fn draw_demand<V: Vector>(simd: V, scenario: &Scenario, shard: &mut Shard) {
     for block in 0..shard.blocks() {
-        settle::settle(scenario, shard, block, &mut profits);
-        let rows = block * LANES..shard.rows().min((block + 1) * LANES);
-        let rewards = &mut out.rewards[rows.start * acting..rows.end * acting];
-        rewards::reward(scenario, seats, shard, block, &profits, rewards);
-        let dispatch = &shard.state.dispatch[block * agents..][..agents];
-        publish(&profits, &mut out.profits[rows.start * agents..rows.end * agents]);
-        publish(dispatch, &mut out.dispatch[rows.start * agents..rows.end * agents]);
+        let demand = series::demand(simd, scenario, shard, block);
+        simd.store(demand, &mut shard.state.demand[block]);
     }
-    shard.scratch.profit = profits;
 }
 
-/// Lanes of a block, (A,), become rows, (rows, A).
+/// Settles a block and publishes what every agent's step came to.
 #[inline(always)]
-fn publish(lanes: &[Lanes], rows: &mut [f64]) {
-    let agents = lanes.len();
-    if rows.len() == LANES * agents {
-        // Whole blocks agent by agent: eight stores a turn, without a branch.
-        for (agent, lanes) in lanes.iter().enumerate() {
-            for (l, x) in lanes.iter().enumerate() {
-                rows[l * agents + agent] = *x;
-            }
-        }
-        return;
+fn settle_and_reward<V: Vector>(
+    simd: V,
+    game: &Game<'_>,
+    shard: &mut Shard,
+    block: usize,
+    out: &mut Outputs<'_>,
+) {
+    let Game { scenario, seats, .. } = *game;
+    let (agents, slots) = (scenario.agents(), scenario.slots());
+    let rows = block * LANES..shard.rows().min((block + 1) * LANES);
+    let Shard { state, numbers, scratch, .. } = shard;
+    let cells = block * agents..(block + 1) * agents;
+    let dispatch = &state.dispatch[cells.clone()];
+    let offer_price = &state.offer_price[cells.clone()];
+    let offer_quantity = &state.offer_quantity[cells];
+    let price = simd.load(&state.price[block]);
+    for (agent, (profit, (x, offer))) in scratch.profits.iter_mut().zip(dispatch.iter().zip(offer_price)).enumerate() {
+        let srmc = numbers.of_block(simd, block, slots.srmc(agent));
+        let paid = settle::profit(scenario.rules.pricing, price, simd.load(offer), srmc, simd.load(x));
+        simd.store(paid, profit);
     }
-    for (l, row) in rows.chunks_exact_mut(agents).enumerate() {
-        for (x, lanes) in row.iter_mut().zip(lanes) {
-            *x = lanes[l];
-        }
+    let acting = seats.acting();
+    scratch.rewards.resize(acting.len(), [0.0; LANES]);
+    let unserved = simd.load(&state.unserved[block]);
+    for (reward, &agent) in scratch.rewards.iter_mut().zip(acting) {
+        let step = AgentStep {
+            profit: simd.load(&scratch.profits[agent]),
+            offer_price: simd.load(&offer_price[agent]),
+            offer_quantity: simd.load(&offer_quantity[agent]),
+            capacity: numbers.of_block(simd, block, slots.capacity(agent)),
+            srmc: numbers.of_block(simd, block, slots.srmc(agent)),
+            dispatch: simd.load(&dispatch[agent]),
+            unserved,
+        };
+        *reward = rewards::reward(simd, scenario, numbers, block, &step);
     }
+    let cells = rows.start * agents..rows.end * agents;
+    publish::lanes(simd, dispatch, &mut out.dispatch[cells.clone()]);
+    publish::lanes(simd, &scratch.profits, &mut out.profits[cells]);
+    publish::short(simd, &scratch.rewards, &mut out.rewards[rows.start * acting.len()..rows.end * acting.len()]);
 }
 
 /// Publishes what the markets came to and moves on by one hour.
 #[inline(always)]
-fn clock(game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
+fn clock<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
     let scenario = game.scenario;
     let rows = shard.rows();
     let state = &mut shard.state;
-    out.prices.copy_from_slice(&state.price.as_flattened()[..rows]);
-    out.demand.copy_from_slice(&state.demand.as_flattened()[..rows]);
-    out.unserved.copy_from_slice(&state.unserved.as_flattened()[..rows]);
-    for row in 0..rows {
-        let t = state.t[row] + 1;
-        let ended = t >= scenario.horizon;
-        let cut = game.limit.is_some_and(|limit| t >= limit);
-        state.t[row] = t;
-        out.terminated[row] = ended && scenario.episode_end == EpisodeEnd::Terminate;
-        out.truncated[row] = cut || (ended && scenario.episode_end == EpisodeEnd::Truncate);
-        state.finished[row] = ended || cut;
+    publish::markets(&state.price, out.prices);
+    publish::markets(&state.demand, out.demand);
+    publish::markets(&state.unserved, out.unserved);
+    let (terminates, truncates) =
+        (scenario.episode_end == EpisodeEnd::Terminate, scenario.episode_end == EpisodeEnd::Truncate);
+    let limit = game.limit.unwrap_or(u32::MAX);
+    state.t.iter_mut().for_each(|t| *t += 1);
+    let flags = out.terminated.iter_mut().zip(out.truncated.iter_mut()).zip(&mut state.finished);
+    for (t, ((terminated, truncated), finished)) in state.t[..rows].iter().zip(flags) {
+        let (ended, cut) = (*t >= scenario.horizon, *t >= limit);
+        *terminated = ended & terminates;
+        *truncated = cut | (ended & truncates);
+        *finished = ended | cut;
     }
-    for block in 0..shard.blocks() {
-        shard.state.demand[block] = series::demand(scenario, shard, block);
-    }
+    draw_demand(simd, scenario, shard);
 }

@@ -1,201 +1,233 @@
 //! The clearing of eight markets at once, one per lane, without sorting.
 //!
-//! The marginal price is the lowest at which offers up to it reach demand. A few bisections narrow the prices down, then
-//! offers are tried one by one from below. Every pass is the same arithmetic in every lane, so that nothing depends on
-//! what is drawn but how often the last loop runs. Equal offers at the margin share in proportion to their quantities.
+//! The marginal price is the lowest at which offers up to it reach demand. With few offers each one's price is tried: what
+//! all of them supply up to it is counted, all against all. With many, a bracket around the marginal price is narrowed
+//! first, a quarter a pass, and the few offers left inside ([`super::bracket`]) are tried. Every pass is the same
+//! arithmetic in every lane, so that nothing is predicted and nothing mispredicted. Equal offers at the margin share in
+//! proportion to their quantities.
 //!
 //! Supply is summed in the order of places here, in merit order in [`super::merit_order`]: sums differ in their last bits,
 //! and with them the dispatch of marginal units (a test holds the bound). Where demand less its tolerance lies within that
 //! rounding of a cumulative sum the two may stop at different units; see `docs/decisions/0008`.
 
-use pulp::Simd;
-
+use super::bracket;
 use super::merit_order::REACHED;
-use super::pricing;
-use crate::scenario::Rules;
-use crate::simd::{LANES, Lanes, lanes};
+use super::pricing::Prices;
+use crate::simd::{Float, Lanes, Vector};
 
-/// Offers that are tried one by one are not worth another bisection.
-const FEW: usize = 4;
+/// So many offers are tried all against all.
+const FEW: usize = 24;
 
-/// Clears eight markets; offers and dispatch are (G,) lanes. Returns prices, $/MWh, and unserved energy, MW.
-#[inline(always)]
-pub fn clear<S: Simd>(
-    simd: S,
-    rules: Rules,
-    (floor, cap): (&Lanes, &Lanes),
-    prices: &[Lanes],
-    quantities: &[Lanes],
-    demand: &Lanes,
-    dispatch: &mut [Lanes],
-) -> (Lanes, Lanes) {
-    let tolerance = lanes(|l| REACHED * demand[l].abs().max(1.0));
-    let enough = lanes(|l| demand[l] - tolerance[l]);
-    let mut margin = Margin::default();
-    for part in 0..LANES / S::F64_LANES {
-        let low = narrow(simd, part, prices, quantities, &enough);
-        walk(simd, part, prices, quantities, &enough, low, &mut margin);
-    }
+/// The offers of eight markets.
+#[derive(Debug, Clone, Copy)]
+pub struct Offers<'a> {
+    /// $/MWh, (G,) lanes.
+    pub prices: &'a [Lanes],
+    /// MW, not negative, (G,) lanes.
+    pub quantities: &'a [Lanes],
+}
 
-    let mut price = [0.0; LANES];
-    let mut unserved = [0.0; LANES];
-    let mut rations = Rations { ties: margin.ties, ..Rations::default() };
-    for l in 0..LANES {
-        let bounds = (floor[l], cap[l]);
-        let supply = margin.below[l] + margin.at[l];
-        if demand[l] <= 0.0 {
-            price[l] = pricing::without_demand(bounds);
-            rations.at[l] = f64::NEG_INFINITY;
-        } else if supply >= enough[l] && margin.at[l] > 0.0 {
-            let exactly = supply <= demand[l] + tolerance[l] && margin.next[l] < f64::INFINITY;
-            price[l] = pricing::at_the_margin(rules, margin.price[l], exactly.then_some(margin.next[l]));
-            rations.at[l] = margin.price[l];
-            rations.rest[l] = demand[l] - margin.below[l];
-            // Supply that reaches demand only within the tolerance must not run above what was offered.
-            rations.share[l] = (rations.rest[l] / margin.at[l]).min(1.0);
-        } else {
-            price[l] = pricing::in_shortage(rules, bounds, (supply > 0.0).then_some(margin.price[l]));
-            unserved[l] = demand[l] - supply;
-            rations.at[l] = f64::INFINITY;
-        }
-    }
-    for part in 0..LANES / S::F64_LANES {
-        run(simd, part, prices, quantities, &rations, dispatch);
-    }
-    (price, unserved)
+/// What eight markets came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Cleared<V: Vector> {
+    /// Clearing prices, $/MWh.
+    pub price: V::Float,
+    /// Demand that nobody serves, MW.
+    pub unserved: V::Float,
+    /// Offers up to this price run; infinite where all do, or none.
+    pub margin: V::Float,
+    /// Offers at the margin, counted.
+    pub ties: V::Float,
 }
 
 /// The marginal offers of each lane.
-#[derive(Default)]
-struct Margin {
-    /// Their price; that of the dearest offer where supply does not reach demand.
-    price: Lanes,
+#[derive(Clone, Copy)]
+pub(super) struct Margin<F> {
+    /// Their price.
+    pub price: F,
     /// Supply below that price.
-    below: Lanes,
+    pub below: F,
     /// Supply at that price.
-    at: Lanes,
+    pub at: F,
     /// Offers at that price, counted.
-    ties: Lanes,
-    /// The next price above; infinity for none.
-    next: Lanes,
+    pub ties: F,
 }
 
-/// Who runs how far in each lane: offers below the price `at` fully, those at it as they share what is left.
-#[derive(Default)]
-struct Rations {
-    at: Lanes,
-    ties: Lanes,
-    share: Lanes,
-    rest: Lanes,
-}
-
-/// A price below which supply does not reach demand, by bisection.
+/// Clears eight markets and writes their dispatch, MW, (G,) lanes.
 #[inline(always)]
-fn narrow<S: Simd>(simd: S, part: usize, prices: &[Lanes], quantities: &[Lanes], enough: &Lanes) -> S::f64s {
-    let (zero, half) = (simd.splat_f64s(0.0), simd.splat_f64s(0.5));
-    let enough = vector::<S>(enough, part);
-    let mut low = simd.splat_f64s(f64::INFINITY);
-    let mut high = simd.splat_f64s(f64::NEG_INFINITY);
-    for (b, q) in column::<S>(prices, part).zip(column::<S>(quantities, part)) {
-        let offered = simd.greater_than_f64s(q, zero);
-        low = simd.select_f64s(simd.and_m64s(offered, simd.less_than_f64s(b, low)), b, low);
-        high = simd.select_f64s(simd.and_m64s(offered, simd.greater_than_f64s(b, high)), b, high);
-    }
-    // A step below the cheapest offer that no rounding takes back.
-    let step = simd.mul_f64s(simd.splat_f64s(1e-9), simd.abs_f64s(low));
-    low = simd.sub_f64s(low, simd.add_f64s(simd.splat_f64s(1.0), step));
-    let mut left = prices.len();
-    while left > FEW {
-        left /= 2;
-        let middle = simd.mul_f64s(half, simd.add_f64s(low, high));
-        let mut supply = zero;
-        for (b, q) in column::<S>(prices, part).zip(column::<S>(quantities, part)) {
-            supply = simd.add_f64s(supply, simd.select_f64s(simd.less_than_or_equal_f64s(b, middle), q, zero));
+pub fn clear<V: Vector>(
+    simd: V,
+    prices: &Prices<V>,
+    offers: Offers<'_>,
+    demand: V::Float,
+    dispatch: &mut [Lanes],
+) -> Cleared<V> {
+    let zero = simd.splat(0.0);
+    let tolerance = simd.splat(REACHED) * demand.magnitude().larger(simd.splat(1.0));
+    // Never zero, so that demand within the tolerance has a marginal unit too.
+    let enough = (demand - tolerance).larger(simd.splat(f64::MIN_POSITIVE));
+    let survey = survey(simd, offers);
+
+    let margin = if offers.prices.len() <= FEW {
+        let price = lowest_that_reaches(simd, offers, zero, enough);
+        margin(simd, offers, zero, price)
+    } else {
+        bracket::find(simd, offers, &survey, enough)
+    };
+    let supply = margin.below + margin.at;
+    let exactly = match prices.rules.look_above_the_margin() {
+        true => {
+            let next = cheapest_above(simd, offers, margin.price);
+            let there = next.below(simd.splat(f64::INFINITY));
+            (next, supply.at_most(demand + tolerance) & there)
         }
-        let reached = simd.greater_than_or_equal_f64s(supply, enough);
-        low = simd.select_f64s(reached, low, middle);
-        high = simd.select_f64s(reached, middle, high);
-    }
-    low
+        false => (zero, zero.below(zero)),
+    };
+
+    let short = survey.total.below(enough);
+    let idle = demand.at_most(zero);
+    let anybody = zero.below(survey.total);
+    let at_margin = prices.at_the_margin(margin.price, exactly.0, exactly.1);
+    let price = V::Float::select(short, prices.in_shortage(survey.dearest, anybody), at_margin);
+    let price = V::Float::select(idle, prices.without_demand(), price);
+    let unserved = V::Float::select(short, demand - survey.total, zero);
+    let unserved = V::Float::select(idle, zero, unserved);
+
+    let limit = V::Float::select(short, simd.splat(f64::INFINITY), margin.price);
+    let limit = V::Float::select(idle, simd.splat(f64::NEG_INFINITY), limit);
+    run(simd, offers, limit, &margin, demand, dispatch);
+    Cleared { price, unserved, margin: limit, ties: margin.ties }
 }
 
-/// Tries the offers above `low` one price after another until every lane has reached demand or run out of offers.
-#[inline(always)]
-fn walk<S: Simd>(
-    simd: S,
-    part: usize,
-    prices: &[Lanes],
-    quantities: &[Lanes],
-    enough: &Lanes,
-    low: S::f64s,
-    margin: &mut Margin,
-) {
-    let (zero, one, none) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0), simd.splat_f64s(f64::INFINITY));
-    let enough = vector::<S>(enough, part);
-    let mut price = low;
-    loop {
-        let (mut below, mut at, mut ties, mut next) = (zero, zero, zero, none);
-        for (b, q) in column::<S>(prices, part).zip(column::<S>(quantities, part)) {
-            let offered = simd.greater_than_f64s(q, zero);
-            let here = simd.equal_f64s(b, price);
-            below = simd.add_f64s(below, simd.select_f64s(simd.less_than_f64s(b, price), q, zero));
-            at = simd.add_f64s(at, simd.select_f64s(here, q, zero));
-            ties = simd.add_f64s(ties, simd.select_f64s(simd.and_m64s(here, offered), one, zero));
-            let above = simd.and_m64s(simd.greater_than_f64s(b, price), simd.less_than_f64s(b, next));
-            next = simd.select_f64s(simd.and_m64s(above, offered), b, next);
-        }
-        let short = simd.less_than_f64s(simd.add_f64s(below, at), enough);
-        let nobody = simd.equal_f64s(at, zero);
-        let go_on = simd.and_m64s(simd.or_m64s(short, nobody), simd.less_than_f64s(next, none));
-        if simd.first_true_m64s(go_on) >= S::F64_LANES {
-            put::<S>(&mut margin.price, part, price);
-            put::<S>(&mut margin.below, part, below);
-            put::<S>(&mut margin.at, part, at);
-            put::<S>(&mut margin.ties, part, ties);
-            put::<S>(&mut margin.next, part, next);
-            return;
-        }
-        price = simd.select_f64s(go_on, next, price);
-    }
+/// What the offers of each lane look like as a whole; those with a quantity of zero do not count.
+pub(super) struct Survey<F> {
+    pub cheapest: F,
+    pub dearest: F,
+    /// MW, summed in the order of places.
+    pub total: F,
 }
 
-/// Writes the dispatch.
 #[inline(always)]
-fn run<S: Simd>(
-    simd: S,
-    part: usize,
-    prices: &[Lanes],
-    quantities: &[Lanes],
-    rations: &Rations,
+fn survey<V: Vector>(simd: V, offers: Offers<'_>) -> Survey<V::Float> {
+    let zero = simd.splat(0.0);
+    let (mut cheapest, mut dearest) = (simd.splat(f64::INFINITY), simd.splat(f64::NEG_INFINITY));
+    let mut total = zero;
+    for (b, q) in each(simd, offers) {
+        let offered = zero.below(q);
+        cheapest = V::Float::select(offered, b.smaller(cheapest), cheapest);
+        dearest = V::Float::select(offered, b.larger(dearest), dearest);
+        total = total + q;
+    }
+    Survey { cheapest, dearest, total }
+}
+
+/// The lowest price of an offer at which `base` and the offers up to it are enough; infinity for none.
+#[inline(always)]
+pub(super) fn lowest_that_reaches<V: Vector>(
+    simd: V,
+    offers: Offers<'_>,
+    base: V::Float,
+    enough: V::Float,
+) -> V::Float {
+    // Four prices a pass: each offer is loaded once for four sums, none of which waits for another.
+    const ABREAST: usize = 4;
+    let zero = simd.splat(0.0);
+    let mut lowest = simd.splat(f64::INFINITY);
+    let mut consider = |b: V::Float, q: V::Float, supply: V::Float| {
+        let reached = enough.at_most(supply) & zero.below(q);
+        lowest = V::Float::select(reached, b.smaller(lowest), lowest);
+    };
+    let (prices, last_prices) = offers.prices.as_chunks::<ABREAST>();
+    let (quantities, last_quantities) = offers.quantities.as_chunks::<ABREAST>();
+    for (b, q) in prices.iter().zip(quantities) {
+        let tried = std::array::from_fn(|k| simd.load(&b[k]));
+        let supply = supply_up_to::<V, ABREAST>(simd, offers, base, tried);
+        for k in 0..ABREAST {
+            consider(tried[k], simd.load(&q[k]), supply[k]);
+        }
+    }
+    for (b, q) in last_prices.iter().zip(last_quantities) {
+        let [supply] = supply_up_to(simd, offers, base, [simd.load(b)]);
+        consider(simd.load(b), simd.load(q), supply);
+    }
+    lowest
+}
+
+/// `base` and what is offered up to each of some prices.
+#[inline(always)]
+pub(super) fn supply_up_to<V: Vector, const N: usize>(
+    simd: V,
+    offers: Offers<'_>,
+    base: V::Float,
+    prices: [V::Float; N],
+) -> [V::Float; N] {
+    let mut supply = [base; N];
+    for (b, q) in each(simd, offers) {
+        for (supply, price) in supply.iter_mut().zip(prices) {
+            *supply = supply.plus_where(b.at_most(price), q);
+        }
+    }
+    supply
+}
+
+/// What stands at a price, and below it, where `base` is offered below all of these offers.
+#[inline(always)]
+pub(super) fn margin<V: Vector>(
+    simd: V,
+    offers: Offers<'_>,
+    base: V::Float,
+    price: V::Float,
+) -> Margin<V::Float> {
+    let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
+    let (mut below, mut at, mut ties) = (base, zero, zero);
+    for (b, q) in each(simd, offers) {
+        let here = b.equals(price);
+        below = below.plus_where(b.below(price), q);
+        at = at.plus_where(here, q);
+        ties = ties.plus_where(here & zero.below(q), one);
+    }
+    Margin { price, below, at, ties }
+}
+
+/// The cheapest offer above a price; infinity for none.
+#[inline(always)]
+pub(super) fn cheapest_above<V: Vector>(simd: V, offers: Offers<'_>, price: V::Float) -> V::Float {
+    let zero = simd.splat(0.0);
+    let mut next = simd.splat(f64::INFINITY);
+    for (b, q) in each(simd, offers) {
+        next = V::Float::select(price.below(b) & zero.below(q), b.smaller(next), next);
+    }
+    next
+}
+
+/// Writes the dispatch: offers below the limit run fully, those at it share what is left.
+#[inline(always)]
+fn run<V: Vector>(
+    simd: V,
+    offers: Offers<'_>,
+    limit: V::Float,
+    margin: &Margin<V::Float>,
+    demand: V::Float,
     dispatch: &mut [Lanes],
 ) {
-    let zero = simd.splat_f64s(0.0);
-    let (at, rest, share) =
-        (vector::<S>(&rations.at, part), vector::<S>(&rations.rest, part), vector::<S>(&rations.share, part));
-    let many = simd.greater_than_f64s(vector::<S>(&rations.ties, part), simd.splat_f64s(1.0));
-    let offers = column::<S>(prices, part).zip(column::<S>(quantities, part));
-    for (x, (b, q)) in dispatch.iter_mut().zip(offers) {
+    let zero = simd.splat(0.0);
+    let rest = demand - margin.below;
+    // Supply that reaches demand only within the tolerance must not run above what was offered.
+    let share = (rest / margin.at).smaller(simd.splat(1.0));
+    let many = simd.splat(1.0).below(margin.ties);
+    for (x, (b, q)) in dispatch.iter_mut().zip(each(simd, offers)) {
         // Alone at the margin, a unit takes what is left to the bit.
-        let alone = simd.select_f64s(simd.less_than_f64s(rest, q), rest, q);
-        let shared = simd.select_f64s(many, simd.mul_f64s(share, q), alone);
-        let marginal = simd.select_f64s(simd.equal_f64s(b, at), shared, zero);
-        put::<S>(x, part, simd.select_f64s(simd.less_than_f64s(b, at), q, marginal));
+        let marginal = V::Float::select(many, share * q, rest.smaller(q));
+        let marginal = V::Float::select(b.equals(limit), marginal, zero);
+        simd.store(V::Float::select(b.below(limit), q, marginal), x);
     }
 }
 
-/// One vector of eight lanes.
+/// Price and quantity, offer by offer.
 #[inline(always)]
-fn vector<S: Simd>(lanes: &Lanes, part: usize) -> S::f64s {
-    S::as_simd_f64s(lanes).0[part]
-}
-
-#[inline(always)]
-fn put<S: Simd>(lanes: &mut Lanes, part: usize, x: S::f64s) {
-    S::as_mut_simd_f64s(lanes).0[part] = x;
-}
-
-/// The same vector of every agent.
-#[inline(always)]
-fn column<S: Simd>(cells: &[Lanes], part: usize) -> impl ExactSizeIterator<Item = S::f64s> + '_ {
-    S::as_simd_f64s(cells.as_flattened()).0.chunks_exact(LANES / S::F64_LANES).map(move |lanes| lanes[part])
+pub(super) fn each<'a, V: Vector>(
+    simd: V,
+    offers: Offers<'a>,
+) -> impl Iterator<Item = (V::Float, V::Float)> + 'a {
+    offers.prices.iter().zip(offers.quantities).map(move |(b, q)| (simd.load(b), simd.load(q)))
 }

@@ -1,17 +1,53 @@
 //! Lanes, and which vector instructions the step runs with: chosen once at run time, so that one wheel serves every processor.
 //!
-//! The stages are plain loops over lanes. Compiled inside [`Simd::run`] they use the wider registers; arithmetic is the
-//! same operation by operation (nothing is fused or reordered), so results do not depend on the choice.
+//! The stages are written once, over a [`Vector`]: eight lanes whose arithmetic `plain`, `avx2` and `avx512` provide. Every
+//! level does the same operation by operation (nothing is fused or reordered), so results do not depend on the choice.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod plain;
+mod vector;
 
 use std::sync::OnceLock;
+
+pub use plain::Plain;
+pub use vector::{Arithmetic, Float, Mask, One, Vector, Words};
 
 use crate::error::{Error, Result};
 use crate::spec::named;
 
 /// Environments that are computed side by side.
 pub const LANES: usize = 8;
-/// One number of each of them.
-pub type Lanes = [f64; LANES];
+
+/// One number of each of them; aligned, so that no register's worth crosses a line of the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Lanes(pub [f64; LANES]);
+
+impl Lanes {
+    /// The same number in every lane.
+    #[inline(always)]
+    pub const fn splat(x: f64) -> Self {
+        Self([x; LANES])
+    }
+}
+
+impl std::ops::Index<usize> for Lanes {
+    type Output = f64;
+    #[inline(always)]
+    fn index(&self, lane: usize) -> &f64 {
+        &self.0[lane]
+    }
+}
+
+impl std::ops::IndexMut<usize> for Lanes {
+    #[inline(always)]
+    fn index_mut(&mut self, lane: usize) -> &mut f64 {
+        &mut self.0[lane]
+    }
+}
 
 named! {
     /// A level of vector instructions.
@@ -86,23 +122,38 @@ impl Simd {
 
     /// Runs work compiled for this level. What the work calls has to be inlined into it to profit.
     #[inline(always)]
-    pub fn run<W: pulp::WithSimd>(self, work: W) -> W::Output {
+    pub fn run<W: Work>(self, work: W) -> W::Output {
         match self {
-            Self::Baseline => pulp::Simd::vectorize(pulp::Scalar::new(), work),
+            Self::Baseline => work.run(Plain),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => pulp::Simd::vectorize(simd, work),
+            Self::Avx2(simd) => simd.vectorize(Compiled { simd, work }),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => pulp::Simd::vectorize(simd, work),
+            Self::Avx512(simd) => simd.vectorize(Compiled { simd, work }),
         }
     }
 }
 
-/// Computes one number per lane.
-#[inline(always)]
-pub fn lanes(value: impl Fn(usize) -> f64) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    for (l, lane) in lanes.iter_mut().enumerate() {
-        *lane = value(l);
+/// Something to do with the vectors of a level.
+pub trait Work {
+    /// What comes out.
+    type Output;
+
+    /// Does it.
+    fn run<V: Vector>(self, simd: V) -> Self::Output;
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Compiled<V, W> {
+    simd: V,
+    work: W,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<V: Vector, W: Work> pulp::NullaryFnOnce for Compiled<V, W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn call(self) -> W::Output {
+        self.work.run(self.simd)
     }
-    lanes
 }
