@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::rows::{self, Template};
+use crate::rows::Template;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::shard::{SHARD, Shard};
 use crate::simd::Simd;
 pub use crate::step::Resets;
-use crate::step::{Autoreset, Game, Outputs, Reset, Step};
+use crate::step::{Autoreset, Game, Observe, Outputs, Reset, Step};
 
 /// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
 const GRAIN: usize = 8192;
@@ -164,13 +164,8 @@ impl Batch {
 
     /// Writes every observation anew, from the state.
     pub fn observe(&mut self, out: Outputs<'_>) -> Result<()> {
-        self.walk(&[], 0, out, &|game, shard, _, out| {
-            for row in 0..shard.rows() {
-                if shard.state.started[row] {
-                    rows::observe_row(game.scenario, game.template, game.seats, shard, row, out.observations);
-                }
-            }
-        })
+        let simd = self.simd;
+        self.walk(&[], 0, out, &|game, shard, _, out| simd.run(Observe { game, shard, out }))
     }
 
     fn step_checked(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {

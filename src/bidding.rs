@@ -86,9 +86,10 @@ fn eight_rows(actions: &[Action], acting: usize) -> [&[Action]; LANES] {
 /// The actions of one agent in the environments of a block, within the box.
 #[inline(always)]
 fn within_the_box<V: Vector>(simd: V, actions: [Action; LANES]) -> [V::Float; ACTION_WIDTH] {
-    let parts = simd.unzip(actions);
-    std::array::from_fn(|part| {
-        parts[part].larger(simd.splat(ACTION_LOW[part])).smaller(simd.splat(ACTION_HIGH[part]))
-    })
+    let [withheld, parameter] = simd.unzip(actions);
+    [
+        withheld.larger(simd.splat(ACTION_LOW[0])).smaller(simd.splat(ACTION_HIGH[0])),
+        parameter.larger(simd.splat(ACTION_LOW[1])).smaller(simd.splat(ACTION_HIGH[1])),
+    ]
 }
 

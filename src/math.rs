@@ -35,10 +35,9 @@ fn exp<A: Arithmetic>(simd: A, x: A::Float) -> A::Float {
     // Estrin's scheme: pairs first, so that few operations wait for each other.
     let r2 = r * r;
     let r4 = r2 * r2;
-    let pair = |i: usize| simd.splat(C[i]) + simd.splat(C[i + 1]) * r;
-    let low = pair(0) + pair(2) * r2;
-    let middle = pair(4) + pair(6) * r2;
-    let high = pair(8) + pair(10) * r2;
+    let low = cubic(simd, &C, 0, r, r2);
+    let middle = cubic(simd, &C, 4, r, r2);
+    let high = cubic(simd, &C, 8, r, r2);
     let sum = low + (middle + high * r4) * r4;
     sum * shifted.power_of_two()
 }
@@ -49,9 +48,9 @@ fn exp<A: Arithmetic>(simd: A, x: A::Float) -> A::Float {
 /// to s^21, whose remainder is below 3e-17.
 #[inline(always)]
 pub fn ln<A: Arithmetic>(simd: A, x: A::Float) -> A::Float {
-    /// 1/1, 1/3, ..., 1/21.
-    const ODD: [f64; 11] = {
-        let mut c = [1.0; 11];
+    /// 1/1, 1/3, ..., 1/21, and a zero.
+    const ODD: [f64; 12] = {
+        let mut c = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         let mut i = 1;
         while i < 11 {
             c[i] = 1.0 / (2 * i + 1) as f64;
@@ -65,14 +64,26 @@ pub fn ln<A: Arithmetic>(simd: A, x: A::Float) -> A::Float {
     let m = A::Float::select(above, simd.splat(0.5) * m, m);
     let k = A::Float::select(above, k + one, k);
     let s = (m - one) / (m + one);
-    let sum = polynomial(simd, &ODD, s * s);
+    let z = s * s;
+    let (z2, z4) = (z * z, (z * z) * (z * z));
+    let high = cubic(simd, &ODD, 4, z, z2) + cubic(simd, &ODD, 8, z, z2) * z4;
+    let sum = cubic(simd, &ODD, 0, z, z2) + high * z4;
     k * simd.splat(std::f64::consts::LN_2) + simd.splat(2.0) * s * sum
 }
 
-/// `c[0] + c[1] x + c[2] x^2 + ...`, by Horner's rule.
+/// `c[first] + c[first + 1] x + c[first + 2] x^2 + c[first + 3] x^3`, given x^2.
 #[inline(always)]
-pub fn polynomial<A: Arithmetic, const N: usize>(simd: A, c: &[f64; N], x: A::Float) -> A::Float {
-    c.iter().rev().fold(simd.splat(0.0), |sum, c| sum * x + simd.splat(*c))
+pub fn cubic<A: Arithmetic>(simd: A, c: &[f64], first: usize, x: A::Float, x2: A::Float) -> A::Float {
+    let low = simd.splat(c[first]) + simd.splat(c[first + 1]) * x;
+    let high = simd.splat(c[first + 2]) + simd.splat(c[first + 3]) * x;
+    low + high * x2
+}
+
+/// `c[0] + c[1] x + ... + c[7] x^7`, by Estrin's scheme.
+#[inline(always)]
+pub fn polynomial<A: Arithmetic>(simd: A, c: &[f64; 8], x: A::Float) -> A::Float {
+    let x2 = x * x;
+    cubic(simd, c, 0, x, x2) + cubic(simd, c, 4, x, x2) * (x2 * x2)
 }
 
 #[cfg(test)]

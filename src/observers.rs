@@ -11,7 +11,7 @@ use crate::scenario::{Scenario, WEEK};
 use crate::seats::Seats;
 use crate::series;
 use crate::shard::Shard;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{LANES, Lanes, Vector};
 use crate::spec::unknown;
 
 /// The presets: a name and its features, in order.
@@ -36,19 +36,12 @@ impl<'a> View<'a> {
     /// A row of a shard.
     #[inline(always)]
     pub fn new(scenario: &'a Scenario, shard: &'a Shard, row: usize) -> Self {
-        let week_hour = (scenario.first_hour + shard.state.start[row] + shard.state.t[row]) % WEEK;
-        Self { scenario, shard, row, week_hour }
+        Self { scenario, shard, row, week_hour: week_hour(scenario, shard, row) }
     }
 
     /// The same market in another hour of the week.
     pub fn at(self, week_hour: u32) -> Self {
         Self { week_hour, ..self }
-    }
-
-    /// Hour of the week of the coming hour, 0 = Monday 00:00.
-    #[inline(always)]
-    pub fn week_hour(&self) -> u32 {
-        self.week_hour
     }
 
     #[inline(always)]
@@ -65,6 +58,12 @@ impl<'a> View<'a> {
     fn of_agent(&self, lanes: &[Lanes], agent: usize) -> f64 {
         lanes[self.row / LANES * self.scenario.agents() + agent][self.row % LANES]
     }
+}
+
+/// Hour of the week of the hour that the next step clears, 0 = Monday 00:00.
+#[inline(always)]
+pub fn week_hour(scenario: &Scenario, shard: &Shard, row: usize) -> u32 {
+    (scenario.first_hour + shard.state.start[row] + shard.state.t[row]) % WEEK
 }
 
 /// One named part of an observation.
@@ -190,8 +189,18 @@ impl Feature {
         }
     }
 
-    /// Writes it for one agent of one environment; `out` has its width.
+    /// A number of the market in the environments of a block, of features that are no more than that.
     #[inline(always)]
+    pub fn of_block<V: Vector>(self, simd: V, scenario: &Scenario, shard: &Shard, block: usize) -> Option<[f32; LANES]> {
+        let (lanes, scale) = match self {
+            Self::Demand => (&shard.state.demand[block], scenario.scales.demand),
+            Self::LastPrice => (&shard.state.price[block], scenario.scales.cost),
+            _ => return None,
+        };
+        Some(simd.narrow(simd.load(lanes) / simd.splat(scale)))
+    }
+
+    /// Writes it for one agent of one environment; `out` has its width.
     pub fn write(self, market: &View<'_>, agent: usize, out: &mut [f32]) {
         let View { scenario, shard, row, week_hour } = *market;
         let (scales, slots, agents) = (&scenario.scales, scenario.slots(), scenario.agents());

@@ -16,44 +16,68 @@ pub fn markets(blocks: &[Lanes], rows: &mut [f64]) {
     }
 }
 
-/// One number of each agent: (A,) lanes to (rows, A).
-#[inline(always)]
-pub fn lanes<V: Vector>(simd: V, columns: &[Lanes], buffer: &mut [f64]) {
-    let four = |columns: &[Lanes; ABREAST]| simd.rows(std::array::from_fn(|i| simd.load(&columns[i])));
-    turn(columns, buffer, four, |lanes| lanes.0);
+/// Columns of a block that are to be rows.
+pub trait Columns<T> {
+    /// How many.
+    fn width(&self) -> usize;
+    /// Four of them as rows.
+    fn four<V: Vector>(&self, simd: V, first: usize) -> [[T; ABREAST]; LANES];
+    /// One of them.
+    fn one(&self, column: usize) -> [T; LANES];
 }
 
-/// One short number of each agent: (L,) lanes to (rows, L).
-#[inline(always)]
-pub fn short<V: Vector>(simd: V, columns: &[[f32; LANES]], buffer: &mut [f32]) {
-    turn(columns, buffer, |columns| simd.short_rows(*columns), |lanes| *lanes);
+impl Columns<f64> for [Lanes] {
+    #[inline(always)]
+    fn width(&self) -> usize {
+        self.len()
+    }
+    #[inline(always)]
+    fn four<V: Vector>(&self, simd: V, first: usize) -> [[f64; ABREAST]; LANES] {
+        let [a, b, c, d] = &self.as_chunks().0[first / ABREAST];
+        simd.rows([simd.load(a), simd.load(b), simd.load(c), simd.load(d)])
+    }
+    #[inline(always)]
+    fn one(&self, column: usize) -> [f64; LANES] {
+        self[column].0
+    }
 }
 
-/// Columns of a whole block four by four, what is left of them one by one.
+impl Columns<f32> for [[f32; LANES]] {
+    #[inline(always)]
+    fn width(&self) -> usize {
+        self.len()
+    }
+    #[inline(always)]
+    fn four<V: Vector>(&self, simd: V, first: usize) -> [[f32; ABREAST]; LANES] {
+        simd.short_rows(self.as_chunks().0[first / ABREAST])
+    }
+    #[inline(always)]
+    fn one(&self, column: usize) -> [f32; LANES] {
+        self[column]
+    }
+}
+
+/// One number of each agent: columns to (rows, A).
 #[inline(always)]
-fn turn<C, T: Copy>(
-    columns: &[C],
-    buffer: &mut [T],
-    four: impl Fn(&[C; ABREAST]) -> [[T; ABREAST]; LANES],
-    one: impl Fn(&C) -> [T; LANES],
-) {
-    let width = columns.len();
+pub fn agents<V: Vector, T: Copy, C: Columns<T> + ?Sized>(simd: V, columns: &C, buffer: &mut [T]) {
+    let width = columns.width();
     let Some(rows) = eight(buffer, width) else {
-        return turn_part(columns, buffer, one);
+        return part(columns, buffer);
     };
-    let (fours, rest) = columns.as_chunks();
     let (mut wide, mut narrow): ([&mut [[T; ABREAST]]; LANES], [&mut [T]; LANES]) = Default::default();
     for (l, row) in rows.into_iter().enumerate() {
         (wide[l], narrow[l]) = row.as_chunks_mut();
     }
-    for (i, columns) in fours.iter().enumerate() {
-        for (row, x) in wide.iter_mut().zip(four(columns)) {
-            row[i] = x;
+    for i in 0..width / ABREAST {
+        let block = columns.four(simd, i * ABREAST);
+        for l in 0..LANES {
+            wide[l][i] = block[l];
         }
     }
-    for (i, column) in rest.iter().enumerate() {
-        for (row, x) in narrow.iter_mut().zip(one(column)) {
-            row[i] = x;
+    for i in 0..width % ABREAST {
+        let column = columns.one(width / ABREAST * ABREAST + i);
+        for l in 0..LANES {
+            narrow[l][i] = column[l];
         }
     }
 }
@@ -71,10 +95,10 @@ fn eight<T>(buffer: &mut [T], width: usize) -> Option<[&mut [T]; LANES]> {
 
 /// Fewer rows than lanes.
 #[inline(never)]
-fn turn_part<C, T: Copy>(columns: &[C], buffer: &mut [T], one: impl Fn(&C) -> [T; LANES]) {
-    for (i, column) in columns.iter().enumerate() {
-        for (row, x) in buffer.chunks_exact_mut(columns.len()).zip(one(column)) {
-            row[i] = x;
+fn part<T: Copy, C: Columns<T> + ?Sized>(columns: &C, buffer: &mut [T]) {
+    for column in 0..columns.width() {
+        for (row, x) in buffer.chunks_exact_mut(columns.width()).zip(columns.one(column)) {
+            row[column] = x;
         }
     }
 }

@@ -152,12 +152,12 @@ fn quantile_but_far<A: Arithmetic>(simd: A, p: A::Float) -> (A::Float, A::Float)
     let tail = p.smaller(simd.splat(1.0) - p);
     let r = (zero - math::ln(simd, tail)).root();
     let in_centre = q.magnitude().at_most(simd.splat(0.425));
-    let choose = |centre, middle| A::Float::select(in_centre, centre, middle);
     let middle = r - simd.splat(1.6);
-    let numerator =
-        choose(q * polynomial(simd, &CENTRE_NUMERATOR, centre), polynomial(simd, &MIDDLE_NUMERATOR, middle));
-    let denominator = choose(polynomial(simd, &CENTRE_DENOMINATOR, centre), polynomial(simd, &MIDDLE_DENOMINATOR, middle));
-    ((numerator / denominator).signed_like(q), choose(zero, r))
+    let in_numerator = q * polynomial(simd, &CENTRE_NUMERATOR, centre);
+    let numerator = A::Float::select(in_centre, in_numerator, polynomial(simd, &MIDDLE_NUMERATOR, middle));
+    let in_denominator = polynomial(simd, &CENTRE_DENOMINATOR, centre);
+    let denominator = A::Float::select(in_centre, in_denominator, polynomial(simd, &MIDDLE_DENOMINATOR, middle));
+    ((numerator / denominator).signed_like(q), A::Float::select(in_centre, zero, r))
 }
 
 // Coefficients a0..a7, b0..b7 (centre), c0..c7, d0..d7 (middle) and e0..e7, f0..f7 (far tail) of AS 241.

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::observers::{Feature, Varies, View};
+use crate::observers::{Feature, Varies, View, week_hour};
 use crate::scenario::{Scenario, WEEK};
 use crate::seats::Seats;
 use crate::shard::Shard;
-use crate::simd::LANES;
+use crate::simd::{LANES, Vector};
 
 /// Floats that are written at once.
 const CHUNK: usize = 8;
@@ -62,102 +62,133 @@ impl Template {
 
 /// Writes the observations of a whole shard, (S, L, F), for the acting agents.
 #[inline(always)]
-pub fn observe(
+pub fn observe<V: Vector>(
+    simd: V,
     scenario: &Scenario,
     template: &Template,
     seats: &Seats,
     shard: &mut Shard,
     observations: &mut [f32],
 ) {
-    for first in (0..shard.rows()).step_by(LANES) {
-        let rows = first..shard.rows().min(first + LANES);
-        observe_rows(scenario, template, seats, shard, rows, observations);
-    }
-}
-
-/// Writes the observations of one row of a shard.
-pub fn observe_row(
-    scenario: &Scenario,
-    template: &Template,
-    seats: &Seats,
-    shard: &mut Shard,
-    row: usize,
-    observations: &mut [f32],
-) {
-    let end = (row + 1) * seats.acting().len() * scenario.width;
-    observe_rows(scenario, template, seats, shard, row..row + 1, &mut observations[..end]);
-}
-
-/// Writes the observations of no more than eight rows; nothing behind them in `observations` is kept.
-#[inline(always)]
-fn observe_rows(
-    scenario: &Scenario,
-    template: &Template,
-    seats: &Seats,
-    shard: &mut Shard,
-    rows: Range<usize>,
-    observations: &mut [f32],
-) {
-    let (width, acting, chunks) = (scenario.width, seats.acting(), template.chunks);
+    let stride = seats.acting().len() * scenario.width;
     let mut market_rows = std::mem::take(&mut shard.scratch.market_rows);
-    market_rows.resize(LANES * chunks, [0.0; CHUNK]);
-    // All market rows before any is read: a vector loaded right behind the stores of its parts would wait for them.
-    for (row, market_row) in rows.clone().zip(market_rows.chunks_exact_mut(chunks)) {
-        let market = View::new(scenario, shard, row);
-        let clock = &template.clock[market.week_hour() as usize * chunks..][..chunks];
-        for (chunk, clock) in market_row.iter_mut().zip(clock) {
-            *chunk = *clock;
-        }
-        for &(feature, from, to) in &template.market {
-            feature.write(&market, 0, &mut market_row.as_flattened_mut()[from..to]);
-        }
-    }
-    let mut at = rows.start * acting.len() * width;
-    for (_, market_row) in rows.clone().zip(market_rows.chunks_exact(chunks)) {
-        if let [market_row] = market_row {
-            for fixed in &template.fixed {
-                overlay(fixed, market_row, observations, at, width);
-                at += width;
-            }
-        } else {
-            for fixed in template.fixed.chunks_exact(chunks) {
-                for (c, (fixed, market)) in fixed.iter().zip(market_row).enumerate() {
-                    overlay(fixed, market, observations, at + c * CHUNK, width - c * CHUNK);
-                }
-                at += width;
-            }
-        }
-    }
-    if !template.own.is_empty() {
-        for row in rows {
-            let market = View::new(scenario, shard, row);
-            let out = observations[row * acting.len() * width..].chunks_exact_mut(width);
-            for (out, &agent) in out.zip(acting) {
-                for &(feature, from, to) in &template.own {
-                    feature.write(&market, agent, &mut out[from..to]);
-                }
-            }
+    market_rows.resize(LANES * template.chunks, [0.0; CHUNK]);
+    for block in 0..shard.blocks() {
+        let rows = block * LANES..shard.rows().min((block + 1) * LANES);
+        // All market rows before any is read: a vector loaded right behind the stores of its parts would wait for them.
+        write_market_rows(simd, scenario, template, shard, block, &mut market_rows);
+        let out = &mut observations[rows.start * stride..];
+        lay_over(template, scenario.width, &market_rows[..rows.len() * template.chunks], out);
+        if !template.own.is_empty() {
+            write_own(scenario, template, seats, shard, rows, observations);
         }
     }
     shard.scratch.market_rows = market_rows;
 }
 
-/// Writes two chunks laid over each other, one of which is zero in each column. The whole chunk is written where there is
-/// room: what is more than `width` is overwritten by the next row. At the end of the buffer no more than `width` is.
+/// Writes what all agents of a market see alike, (8, chunks), for a block.
 #[inline(always)]
-fn overlay(fixed: &Chunk, market: &Chunk, out: &mut [f32], at: usize, width: usize) {
-    let chunk: Chunk = std::array::from_fn(|i| f32::from_bits(fixed[i].to_bits() | market[i].to_bits()));
-    if let Some(out) = out.get_mut(at..at + CHUNK).and_then(|out| out.first_chunk_mut()) {
-        *out = chunk;
-    } else {
-        last(&mut out[at..], &chunk, width);
+fn write_market_rows<V: Vector>(
+    simd: V,
+    scenario: &Scenario,
+    template: &Template,
+    shard: &Shard,
+    block: usize,
+    market_rows: &mut [Chunk],
+) {
+    let chunks = template.chunks;
+    for (row, market_row) in (block * LANES..).zip(market_rows.chunks_exact_mut(chunks)) {
+        let hour = week_hour(scenario, shard, row) as usize;
+        for (chunk, clock) in market_row.iter_mut().zip(&template.clock[hour * chunks..]) {
+            *chunk = *clock;
+        }
+    }
+    for &(feature, from, to) in &template.market {
+        if let Some(column) = feature.of_block(simd, scenario, shard, block) {
+            for (market_row, x) in market_rows.chunks_exact_mut(chunks).zip(column) {
+                market_row[from / CHUNK][from % CHUNK] = x;
+            }
+        } else {
+            for (row, market_row) in (block * LANES..).zip(market_rows.chunks_exact_mut(chunks)) {
+                let market = View::new(scenario, shard, row);
+                feature.write(&market, 0, &mut market_row.as_flattened_mut()[from..to]);
+            }
+        }
     }
 }
 
-/// Out of line, so that whole chunks are one store and no call.
+/// Writes the rows of some markets: what never changes and what the market's agents see alike laid over each other, one of
+/// which is zero in each column.
+///
+/// A row's last chunk is written whole, since the next row overwrites what is too much.
+#[inline(always)]
+fn lay_over(template: &Template, width: usize, market_rows: &[Chunk], out: &mut [f32]) {
+    let chunks = template.chunks;
+    let mut at = 0;
+    if chunks == 1 {
+        for market in market_rows {
+            for fixed in &template.fixed {
+                overlay(fixed, market, &mut out[at..], width);
+                at += width;
+            }
+        }
+        return;
+    }
+    for market_row in market_rows.chunks_exact(chunks) {
+        for fixed_row in template.fixed.chunks_exact(chunks) {
+            for (c, (fixed, market)) in fixed_row.iter().zip(market_row).enumerate() {
+                overlay(fixed, market, &mut out[at + c * CHUNK..], width - c * CHUNK);
+            }
+            at += width;
+        }
+    }
+}
+
+/// Writes two chunks laid over each other where there is room for all of it, else no more than `width` floats.
+#[inline(always)]
+fn overlay(fixed: &Chunk, market: &Chunk, out: &mut [f32], width: usize) {
+    if let Some(out) = out.first_chunk_mut() {
+        *out = both(fixed, market);
+    } else {
+        overlay_part(fixed, market, out, width);
+    }
+}
+
+#[inline(always)]
+fn both(fixed: &Chunk, market: &Chunk) -> Chunk {
+    let mut chunk = [0.0; CHUNK];
+    for i in 0..CHUNK {
+        chunk[i] = f32::from_bits(fixed[i].to_bits() | market[i].to_bits());
+    }
+    chunk
+}
+
+/// At the end of the buffer.
 #[cold]
 #[inline(never)]
-fn last(out: &mut [f32], chunk: &Chunk, width: usize) {
+fn overlay_part(fixed: &Chunk, market: &Chunk, out: &mut [f32], width: usize) {
     let width = width.min(CHUNK);
-    out[..width].copy_from_slice(&chunk[..width]);
+    out[..width].copy_from_slice(&both(fixed, market)[..width]);
+}
+
+/// Writes what is each agent's own.
+#[inline(never)]
+fn write_own(
+    scenario: &Scenario,
+    template: &Template,
+    seats: &Seats,
+    shard: &Shard,
+    rows: Range<usize>,
+    observations: &mut [f32],
+) {
+    let (width, acting) = (scenario.width, seats.acting());
+    for row in rows {
+        let market = View::new(scenario, shard, row);
+        let out = observations[row * acting.len() * width..].chunks_exact_mut(width);
+        for (out, &agent) in out.zip(acting) {
+            for &(feature, from, to) in &template.own {
+                feature.write(&market, agent, &mut out[from..to]);
+            }
+        }
+    }
 }

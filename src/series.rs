@@ -20,7 +20,7 @@ pub fn start(scenario: &Scenario, streams: Streams) -> u32 {
 #[inline(always)]
 pub fn demand<V: Vector>(simd: V, scenario: &Scenario, shard: &Shard, block: usize) -> V::Float {
     let slots = scenario.slots();
-    let number = |slot| shard.numbers.of_block(simd, block, slot);
+    let numbers = &shard.numbers;
     let of = block * LANES..(block + 1) * LANES;
     let (start, t) = (&shard.state.start[of.clone()], &shard.state.t[of.clone()]);
     let last = scenario.demand.len() as u32 - 1;
@@ -31,7 +31,7 @@ pub fn demand<V: Vector>(simd: V, scenario: &Scenario, shard: &Shard, block: usi
         base[l] = scenario.demand[hour as usize];
         steps[l] = hour - start;
     }
-    let demand = simd.load(&base) * number(slots.demand_factor());
+    let demand = simd.load(&base) * numbers.of_block(simd, block, slots.demand_factor());
     if !scenario.noisy {
         return demand;
     }
@@ -41,10 +41,12 @@ pub fn demand<V: Vector>(simd: V, scenario: &Scenario, shard: &Shard, block: usi
         return demand;
     };
     let normal = normal_lanes(simd, seeds, episodes, &steps, Kind::DemandNoise, 0);
-    let noise = number(slots.noise_sd()) * normal;
-    let noise = noise.larger(number(slots.noise_low())).smaller(number(slots.noise_high()));
+    let sd = numbers.of_block(simd, block, slots.noise_sd());
+    let low = numbers.of_block(simd, block, slots.noise_low());
+    let high = numbers.of_block(simd, block, slots.noise_high());
+    let noise = (sd * normal).larger(low).smaller(high);
     // Without noise in an environment its base demand stays as it is, to the bit.
-    V::Float::select(simd.splat(0.0).below(number(slots.noise_sd())), demand + noise, demand)
+    V::Float::select(simd.splat(0.0).below(sd), demand + noise, demand)
 }
 
 /// Demand of one environment, as [`demand`], to the bit.

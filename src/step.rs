@@ -89,6 +89,33 @@ pub struct Reset<'a, 'b> {
     pub out: &'a mut Outputs<'b>,
 }
 
+/// Writes every observation of a shard anew, to be run at a level of vector instructions: they follow from the state, and
+/// an environment that was never reset has none.
+pub struct Observe<'a, 'b> {
+    /// What a step needs to know.
+    pub game: &'a Game<'a>,
+    /// The environments.
+    pub shard: &'a mut Shard,
+    /// The caller's buffers.
+    pub out: &'a mut Outputs<'b>,
+}
+
+impl Work for Observe<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Game { scenario, template, seats, .. } = *self.game;
+        rows::observe(simd, scenario, template, seats, self.shard, self.out.observations);
+        let size = seats.acting().len() * scenario.width;
+        for (row, started) in self.shard.state.started[..self.shard.rows()].iter().enumerate() {
+            if !started {
+                self.out.observations[row * size..][..size].fill(0.0);
+            }
+        }
+    }
+}
+
 /// What to reset.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resets<'a> {
@@ -118,15 +145,7 @@ impl Work for Reset<'_, '_> {
             (resets.seeds.and_then(|seeds| seeds[env]), resets.starts.map(|starts| starts[env] as u32))
         };
         reset(simd, game, shard, given, out);
-        let Game { scenario, template, seats, .. } = *game;
-        if !shard.scratch.resetting[..rows].contains(&false) {
-            return rows::observe(scenario, template, seats, shard, out.observations);
-        }
-        for row in 0..rows {
-            if shard.scratch.resetting[row] {
-                rows::observe_row(scenario, template, seats, shard, row, out.observations);
-            }
-        }
+        Observe { game, shard, out }.run(simd);
     }
 }
 
@@ -166,7 +185,7 @@ pub fn step<V: Vector>(
     if resetting {
         reset(simd, game, shard, |_| (None, None), out);
     }
-    rows::observe(scenario, template, seats, shard, out.observations);
+    rows::observe(simd, scenario, template, seats, shard, out.observations);
 
     if autoreset == Autoreset::SameStep && shard.state.finished.contains(&true) {
         reset_at_once(simd, game, shard, out);
@@ -208,7 +227,7 @@ fn reset_at_once<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &m
     }
     shard.scratch.resetting.copy_from_slice(&shard.state.finished);
     begin_episodes(simd, scenario, shard, |_| (None, None));
-    rows::observe(scenario, template, seats, shard, out.observations);
+    rows::observe(simd, scenario, template, seats, shard, out.observations);
 }
 
 /// Starts the next episode of each marked environment: episode 0 where it has none yet or gets a seed.
@@ -290,9 +309,9 @@ fn settle_and_reward<V: Vector>(
         *reward = rewards::reward(simd, scenario, numbers, block, &step);
     }
     let cells = rows.start * agents..rows.end * agents;
-    publish::lanes(simd, dispatch, &mut out.dispatch[cells.clone()]);
-    publish::lanes(simd, &scratch.profits, &mut out.profits[cells]);
-    publish::short(simd, &scratch.rewards, &mut out.rewards[rows.start * acting.len()..rows.end * acting.len()]);
+    publish::agents(simd, dispatch, &mut out.dispatch[cells.clone()]);
+    publish::agents(simd, scratch.profits.as_slice(), &mut out.profits[cells]);
+    publish::agents(simd, scratch.rewards.as_slice(), &mut out.rewards[rows.start * acting.len()..rows.end * acting.len()]);
 }
 
 /// Publishes what the markets came to and moves on by one hour.

@@ -1,6 +1,6 @@
 //! The marginal offers among many: a bracket around the marginal price, narrowed until few offers are left inside.
 
-use super::lanes::{Margin, Offers, Survey, cheapest_above, each, lowest_that_reaches, margin, supply_up_to};
+use super::lanes::{Margin, Offers, Survey, cheapest_above, lowest_that_reaches, margin, supply_up_to};
 use crate::simd::{Float, LANES, Lanes, Mask, Vector};
 
 /// Offers of a lane that may be left inside the bracket.
@@ -64,16 +64,22 @@ fn narrower<V: Vector>(
     let middle = simd.splat(0.5) * (low + high);
     let tried = [simd.splat(0.5) * (low + middle), middle, simd.splat(0.5) * (middle + high)];
     let supplies = supply_up_to(simd, offers, simd.splat(0.0), tried);
-    let [first, second, third] = supplies.map(|supply| enough.at_most(supply));
-    let choose = |a, b, c, d| {
-        let upper = V::Float::select(third, c, d);
-        V::Float::select(first, a, V::Float::select(second, b, upper))
-    };
+    let reached = [enough.at_most(supplies[0]), enough.at_most(supplies[1]), enough.at_most(supplies[2])];
     Bracket {
-        low: choose(low, tried[0], tried[1], tried[2]),
-        high: choose(tried[0], tried[1], tried[2], high),
-        supply: choose(supply, supplies[0], supplies[1], supplies[2]),
+        low: first_of::<V>(reached, [low, tried[0], tried[1], tried[2]]),
+        high: first_of::<V>(reached, [tried[0], tried[1], tried[2], high]),
+        supply: first_of::<V>(reached, [supply, supplies[0], supplies[1], supplies[2]]),
     }
+}
+
+/// The number at the place of the first mask that is true, the last number where none is.
+#[inline(always)]
+fn first_of<V: Vector>(
+    [first, second, third]: [<V::Float as Float>::Mask; 3],
+    [a, b, c, d]: [V::Float; 4],
+) -> V::Float {
+    let upper = V::Float::select(third, c, d);
+    V::Float::select(first, a, V::Float::select(second, b, upper))
 }
 
 /// The offers inside the bracket, one column a lane; places that are left over hold a quantity of zero.
@@ -93,7 +99,8 @@ impl Inside {
     #[inline(always)]
     fn gather<V: Vector>(&mut self, simd: V, offers: Offers<'_>, bracket: &Bracket<V::Float>) -> bool {
         let zero = simd.splat(0.0);
-        for (i, (b, q)) in each(simd, offers).enumerate() {
+        for (i, (b, q)) in offers.iter().enumerate() {
+            let (b, q) = (simd.load(b), simd.load(q));
             let mut here = (bracket.low.below(b) & b.at_most(bracket.high) & zero.below(q)).bits();
             while here != 0 {
                 let lane = here.trailing_zeros() as usize % LANES;
@@ -121,9 +128,11 @@ impl Inside {
 #[inline(always)]
 fn dearest<V: Vector>(simd: V, offers: Offers<'_>) -> V::Float {
     let zero = simd.splat(0.0);
-    each(simd, offers).fold(simd.splat(f64::NEG_INFINITY), |dearest, (b, q)| {
-        V::Float::select(zero.below(q), b.larger(dearest), dearest)
-    })
+    let mut dearest = simd.splat(f64::NEG_INFINITY);
+    for (b, q) in offers.iter() {
+        dearest = V::Float::select(zero.below(simd.load(q)), simd.load(b).larger(dearest), dearest);
+    }
+    dearest
 }
 
 /// Tries the prices above `low` one after another until every lane has reached demand or run out of offers.

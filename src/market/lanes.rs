@@ -27,6 +27,14 @@ pub struct Offers<'a> {
     pub quantities: &'a [Lanes],
 }
 
+impl<'a> Offers<'a> {
+    /// Price and quantity, offer by offer.
+    #[inline(always)]
+    pub(super) fn iter(self) -> std::iter::Zip<std::slice::Iter<'a, Lanes>, std::slice::Iter<'a, Lanes>> {
+        self.prices.iter().zip(self.quantities)
+    }
+}
+
 /// What eight markets came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Cleared<V: Vector> {
@@ -112,7 +120,8 @@ fn survey<V: Vector>(simd: V, offers: Offers<'_>) -> Survey<V::Float> {
     let zero = simd.splat(0.0);
     let (mut cheapest, mut dearest) = (simd.splat(f64::INFINITY), simd.splat(f64::NEG_INFINITY));
     let mut total = zero;
-    for (b, q) in each(simd, offers) {
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
         let offered = zero.below(q);
         cheapest = V::Float::select(offered, b.smaller(cheapest), cheapest);
         dearest = V::Float::select(offered, b.larger(dearest), dearest);
@@ -131,24 +140,38 @@ pub(super) fn lowest_that_reaches<V: Vector>(
 ) -> V::Float {
     // Four prices a pass: each offer is loaded once for four sums, none of which waits for another.
     const ABREAST: usize = 4;
-    let zero = simd.splat(0.0);
     let mut lowest = simd.splat(f64::INFINITY);
-    let mut consider = |b: V::Float, q: V::Float, supply: V::Float| {
-        let reached = enough.at_most(supply) & zero.below(q);
-        lowest = V::Float::select(reached, b.smaller(lowest), lowest);
-    };
     let (prices, last_prices) = offers.prices.as_chunks::<ABREAST>();
     let (quantities, last_quantities) = offers.quantities.as_chunks::<ABREAST>();
     for (b, q) in prices.iter().zip(quantities) {
-        let tried = std::array::from_fn(|k| simd.load(&b[k]));
-        let supply = supply_up_to::<V, ABREAST>(simd, offers, base, tried);
-        for k in 0..ABREAST {
-            consider(tried[k], simd.load(&q[k]), supply[k]);
-        }
+        lowest = lowest_of(simd, offers, base, enough, b, q, lowest);
     }
     for (b, q) in last_prices.iter().zip(last_quantities) {
-        let [supply] = supply_up_to(simd, offers, base, [simd.load(b)]);
-        consider(simd.load(b), simd.load(q), supply);
+        lowest = lowest_of(simd, offers, base, enough, &[*b], &[*q], lowest);
+    }
+    lowest
+}
+
+/// The lowest of `lowest` and of some offers' prices that reach `enough`.
+#[inline(always)]
+fn lowest_of<V: Vector, const N: usize>(
+    simd: V,
+    offers: Offers<'_>,
+    base: V::Float,
+    enough: V::Float,
+    prices: &[Lanes; N],
+    quantities: &[Lanes; N],
+    mut lowest: V::Float,
+) -> V::Float {
+    let zero = simd.splat(0.0);
+    let mut tried = [zero; N];
+    for k in 0..N {
+        tried[k] = simd.load(&prices[k]);
+    }
+    let supply = supply_up_to(simd, offers, base, tried);
+    for k in 0..N {
+        let reached = enough.at_most(supply[k]) & zero.below(simd.load(&quantities[k]));
+        lowest = V::Float::select(reached, tried[k].smaller(lowest), lowest);
     }
     lowest
 }
@@ -162,9 +185,10 @@ pub(super) fn supply_up_to<V: Vector, const N: usize>(
     prices: [V::Float; N],
 ) -> [V::Float; N] {
     let mut supply = [base; N];
-    for (b, q) in each(simd, offers) {
-        for (supply, price) in supply.iter_mut().zip(prices) {
-            *supply = supply.plus_where(b.at_most(price), q);
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
+        for k in 0..N {
+            supply[k] = supply[k].plus_where(b.at_most(prices[k]), q);
         }
     }
     supply
@@ -180,7 +204,8 @@ pub(super) fn margin<V: Vector>(
 ) -> Margin<V::Float> {
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let (mut below, mut at, mut ties) = (base, zero, zero);
-    for (b, q) in each(simd, offers) {
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
         let here = b.equals(price);
         below = below.plus_where(b.below(price), q);
         at = at.plus_where(here, q);
@@ -194,7 +219,8 @@ pub(super) fn margin<V: Vector>(
 pub(super) fn cheapest_above<V: Vector>(simd: V, offers: Offers<'_>, price: V::Float) -> V::Float {
     let zero = simd.splat(0.0);
     let mut next = simd.splat(f64::INFINITY);
-    for (b, q) in each(simd, offers) {
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
         next = V::Float::select(price.below(b) & zero.below(q), b.smaller(next), next);
     }
     next
@@ -215,19 +241,11 @@ fn run<V: Vector>(
     // Supply that reaches demand only within the tolerance must not run above what was offered.
     let share = (rest / margin.at).smaller(simd.splat(1.0));
     let many = simd.splat(1.0).below(margin.ties);
-    for (x, (b, q)) in dispatch.iter_mut().zip(each(simd, offers)) {
+    for (x, (b, q)) in dispatch.iter_mut().zip(offers.iter()) {
+        let (b, q) = (simd.load(b), simd.load(q));
         // Alone at the margin, a unit takes what is left to the bit.
         let marginal = V::Float::select(many, share * q, rest.smaller(q));
         let marginal = V::Float::select(b.equals(limit), marginal, zero);
         simd.store(V::Float::select(b.below(limit), q, marginal), x);
     }
-}
-
-/// Price and quantity, offer by offer.
-#[inline(always)]
-pub(super) fn each<'a, V: Vector>(
-    simd: V,
-    offers: Offers<'a>,
-) -> impl Iterator<Item = (V::Float, V::Float)> + 'a {
-    offers.prices.iter().zip(offers.quantities).map(move |(b, q)| (simd.load(b), simd.load(q)))
 }

@@ -26,13 +26,13 @@ pub(super) fn short_rows(simd: V3, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LAN
     let (ab, cd) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpacklo_ps(c, d));
     let (ab_high, cd_high) = (avx._mm256_unpackhi_ps(a, b), avx._mm256_unpackhi_ps(c, d));
     // Rows 0 and 4, 1 and 5, 2 and 6, 3 and 7.
-    let pairs: [[[f32; 4]; 2]; 4] = cast([
+    let [[r0, r4], [r1, r5], [r2, r6], [r3, r7]]: [[[f32; 4]; 2]; 4] = cast([
         avx._mm256_shuffle_ps::<LOW_PAIRS>(ab, cd),
         avx._mm256_shuffle_ps::<HIGH_PAIRS>(ab, cd),
         avx._mm256_shuffle_ps::<LOW_PAIRS>(ab_high, cd_high),
         avx._mm256_shuffle_ps::<HIGH_PAIRS>(ab_high, cd_high),
     ]);
-    std::array::from_fn(|l| pairs[l % 4][l / 4])
+    [r0, r1, r2, r3, r4, r5, r6, r7]
 }
 
 /// Low and high pairs of the halves of two registers.
@@ -49,15 +49,24 @@ pub struct Masks(Pair<__m256d>);
 
 type Numbers = Pair<__m256d>;
 
-impl<T: Copy> Pair<T> {
-    #[inline(always)]
-    fn map<R>(self, f: impl Fn(T) -> R) -> Pair<R> {
-        Pair([f(self.0[0]), f(self.0[1])], self.1)
-    }
-    #[inline(always)]
-    fn with<R>(self, other: Self, f: impl Fn(T, T) -> R) -> Pair<R> {
-        Pair([f(self.0[0], other.0[0]), f(self.0[1], other.0[1])], self.1)
-    }
+/// The same instruction on both registers of its operands. No closure: one that is not inlined is compiled without the
+/// instructions.
+macro_rules! both {
+    ($token:expr, $($part:ident).+ :: $instruction:ident $(::<$constant:tt>)? ($a:expr)) => {
+        Pair(
+            [$token.$($part).+.$instruction$(::<$constant>)?($a.0[0]), $token.$($part).+.$instruction$(::<$constant>)?($a.0[1])],
+            $token,
+        )
+    };
+    ($token:expr, $($part:ident).+ :: $instruction:ident $(::<$constant:tt>)? ($a:expr, $b:expr)) => {
+        Pair(
+            [
+                $token.$($part).+.$instruction$(::<$constant>)?($a.0[0], $b.0[0]),
+                $token.$($part).+.$instruction$(::<$constant>)?($a.0[1], $b.0[1]),
+            ],
+            $token,
+        )
+    };
 }
 
 impl Arithmetic for V3 {
@@ -75,12 +84,12 @@ impl Arithmetic for V3 {
     #[inline(always)]
     fn open_interval(self, high: Pair<__m256i>, low: Pair<__m256i>) -> Numbers {
         let (ones, half) = (self.splat_word(1.0f64.to_bits()), self.splat_word(0xffff_ffff));
-        let avx2 = self.avx2;
-        let joined = high.with(low.with(half, |l, m| avx2._mm256_and_si256(l, m)), |h, l| {
-            avx2._mm256_or_si256(avx2._mm256_slli_epi64::<32>(h), l)
-        });
-        let bits = joined.with(ones, |k, one| avx2._mm256_or_si256(avx2._mm256_srli_epi64::<12>(k), one));
-        bits.map(|bits| self.avx._mm256_castsi256_pd(bits)) - self.splat(1.0) + self.splat(HALF_STEP)
+        let high = both!(self, avx2::_mm256_slli_epi64::<32>(high));
+        let low = both!(self, avx2::_mm256_and_si256(low, half));
+        let joined = both!(self, avx2::_mm256_or_si256(high, low));
+        let bits = both!(self, avx2::_mm256_srli_epi64::<12>(joined));
+        let bits: Pair<__m256i> = both!(self, avx2::_mm256_or_si256(bits, ones));
+        Pair(cast(bits.0), self) - self.splat(1.0) + self.splat(HALF_STEP)
     }
 }
 
@@ -100,7 +109,7 @@ impl Vector for V3 {
     #[inline(always)]
     fn load_short(self, words: &[u32; LANES]) -> Pair<__m256i> {
         let parts: [__m128i; 2] = cast(*words);
-        Pair(parts.map(|part| self.avx2._mm256_cvtepu32_epi64(part)), self)
+        Pair([self.avx2._mm256_cvtepu32_epi64(parts[0]), self.avx2._mm256_cvtepu32_epi64(parts[1])], self)
     }
     #[inline(always)]
     fn unzip(self, pairs: [[f32; 2]; LANES]) -> [Numbers; 2] {
@@ -108,27 +117,21 @@ impl Vector for V3 {
         let (sse, avx) = (self.sse, self.avx);
         let even = [sse._mm_shuffle_ps::<EVEN>(a, b), sse._mm_shuffle_ps::<EVEN>(c, d)];
         let odd = [sse._mm_shuffle_ps::<ODD>(a, b), sse._mm_shuffle_ps::<ODD>(c, d)];
-        [even, odd].map(|part| Pair(part.map(|four| avx._mm256_cvtps_pd(four)), self))
+        [
+            Pair([avx._mm256_cvtps_pd(even[0]), avx._mm256_cvtps_pd(even[1])], self),
+            Pair([avx._mm256_cvtps_pd(odd[0]), avx._mm256_cvtps_pd(odd[1])], self),
+        ]
     }
     #[inline(always)]
     fn narrow(self, x: Numbers) -> [f32; LANES] {
-        cast(x.0.map(|four| self.avx._mm256_cvtpd_ps(four)))
+        cast([self.avx._mm256_cvtpd_ps(x.0[0]), self.avx._mm256_cvtpd_ps(x.0[1])])
     }
     #[inline(always)]
-    fn rows(self, columns: [Numbers; 4]) -> [[f64; 4]; LANES] {
-        let avx = self.avx;
-        let half = |part: usize| {
-            let [a, b, c, d] = columns.map(|column| column.0[part]);
-            let (ab_even, ab_odd) = (avx._mm256_unpacklo_pd(a, b), avx._mm256_unpackhi_pd(a, b));
-            let (cd_even, cd_odd) = (avx._mm256_unpacklo_pd(c, d), avx._mm256_unpackhi_pd(c, d));
-            [
-                avx._mm256_permute2f128_pd::<LOW_HALVES>(ab_even, cd_even),
-                avx._mm256_permute2f128_pd::<LOW_HALVES>(ab_odd, cd_odd),
-                avx._mm256_permute2f128_pd::<HIGH_HALVES>(ab_even, cd_even),
-                avx._mm256_permute2f128_pd::<HIGH_HALVES>(ab_odd, cd_odd),
-            ]
-        };
-        cast([half(0), half(1)])
+    fn rows(self, [a, b, c, d]: [Numbers; 4]) -> [[f64; 4]; LANES] {
+        cast([
+            four_rows(self, [a.0[0], b.0[0], c.0[0], d.0[0]]),
+            four_rows(self, [a.0[1], b.0[1], c.0[1], d.0[1]]),
+        ])
     }
     #[inline(always)]
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES] {
@@ -136,69 +139,83 @@ impl Vector for V3 {
     }
 }
 
+/// Four columns of four as rows.
+#[inline(always)]
+fn four_rows(simd: V3, [a, b, c, d]: [__m256d; 4]) -> [__m256d; 4] {
+    let avx = simd.avx;
+    let (ab_even, ab_odd) = (avx._mm256_unpacklo_pd(a, b), avx._mm256_unpackhi_pd(a, b));
+    let (cd_even, cd_odd) = (avx._mm256_unpacklo_pd(c, d), avx._mm256_unpackhi_pd(c, d));
+    [
+        avx._mm256_permute2f128_pd::<LOW_HALVES>(ab_even, cd_even),
+        avx._mm256_permute2f128_pd::<LOW_HALVES>(ab_odd, cd_odd),
+        avx._mm256_permute2f128_pd::<HIGH_HALVES>(ab_even, cd_even),
+        avx._mm256_permute2f128_pd::<HIGH_HALVES>(ab_odd, cd_odd),
+    ]
+}
+
 impl Float for Numbers {
     type Mask = Masks;
 
     #[inline(always)]
     fn below(self, other: Self) -> Masks {
-        Masks(self.with(other, |a, b| self.1.avx._mm256_cmp_pd::<_CMP_LT_OQ>(a, b)))
+        Masks(both!(self.1, avx::_mm256_cmp_pd::<_CMP_LT_OQ>(self, other)))
     }
     #[inline(always)]
     fn at_most(self, other: Self) -> Masks {
-        Masks(self.with(other, |a, b| self.1.avx._mm256_cmp_pd::<_CMP_LE_OQ>(a, b)))
+        Masks(both!(self.1, avx::_mm256_cmp_pd::<_CMP_LE_OQ>(self, other)))
     }
     #[inline(always)]
     fn equals(self, other: Self) -> Masks {
-        Masks(self.with(other, |a, b| self.1.avx._mm256_cmp_pd::<_CMP_EQ_OQ>(a, b)))
+        Masks(both!(self.1, avx::_mm256_cmp_pd::<_CMP_EQ_OQ>(self, other)))
     }
     #[inline(always)]
     fn select(mask: Masks, yes: Self, no: Self) -> Self {
-        let avx = yes.1.avx;
-        let choose = |part: usize| avx._mm256_blendv_pd(no.0[part], yes.0[part], mask.0.0[part]);
-        Pair([choose(0), choose(1)], yes.1)
+        let (avx, mask) = (yes.1.avx, mask.0.0);
+        let low = avx._mm256_blendv_pd(no.0[0], yes.0[0], mask[0]);
+        Pair([low, avx._mm256_blendv_pd(no.0[1], yes.0[1], mask[1])], yes.1)
     }
     #[inline(always)]
     fn smaller(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_min_pd(a, b))
+        both!(self.1, avx::_mm256_min_pd(self, other))
     }
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_max_pd(a, b))
+        both!(self.1, avx::_mm256_max_pd(self, other))
     }
     #[inline(always)]
     fn magnitude(self) -> Self {
-        let sign = self.1.splat(-0.0);
-        self.with(sign, |x, sign| self.1.avx._mm256_andnot_pd(sign, x))
+        both!(self.1, avx::_mm256_andnot_pd(self.1.splat(-0.0), self))
     }
     #[inline(always)]
     fn signed_like(self, sign: Self) -> Self {
-        let (avx, bit) = (self.1.avx, self.1.splat(-0.0));
-        self.magnitude().with(sign.with(bit, |x, bit| avx._mm256_and_pd(x, bit)), |x, sign| avx._mm256_or_pd(x, sign))
+        let sign: Self = both!(self.1, avx::_mm256_and_pd(sign, self.1.splat(-0.0)));
+        both!(self.1, avx::_mm256_or_pd(self.magnitude(), sign))
     }
     #[inline(always)]
     fn root(self) -> Self {
-        self.map(|x| self.1.avx._mm256_sqrt_pd(x))
+        both!(self.1, avx::_mm256_sqrt_pd(self))
     }
     #[inline(always)]
     fn plus_where(self, mask: Masks, x: Self) -> Self {
         // Where the mask is false, zero: it changes nothing that is no -0.
-        self + mask.0.with(x, |mask, x| self.1.avx._mm256_and_pd(mask, x))
+        let x: Self = both!(self.1, avx::_mm256_and_pd(mask.0, x));
+        self + x
     }
     #[inline(always)]
     fn power_of_two(self) -> Self {
-        let (avx2, one) = (self.1.avx2, self.1.splat_word(1.0f64.to_bits()));
-        let shifted = Pair(cast::<_, [__m256i; 2]>(self.0), self.1).map(|bits| avx2._mm256_slli_epi64::<52>(bits));
-        Pair(cast((shifted + one).0), self.1)
+        let (simd, one) = (self.1, self.1.splat_word(1.0f64.to_bits()));
+        let bits = Pair(cast::<_, [__m256i; 2]>(self.0), simd);
+        let shifted: Pair<__m256i> = both!(simd, avx2::_mm256_slli_epi64::<52>(bits));
+        Pair(cast((shifted + one).0), simd)
     }
     #[inline(always)]
     fn mantissa_and_exponent(self) -> (Self, Self) {
-        let (simd, avx2) = (self.1, self.1.avx2);
+        let simd = self.1;
         let bits = Pair(cast::<_, [__m256i; 2]>(self.0), simd);
-        let (one, two_52, mantissa) =
-            (simd.splat_word(1.0f64.to_bits()), simd.splat_word(TWO_52.to_bits()), simd.splat_word(MANTISSA));
-        let m = bits.with(mantissa, |x, mask| avx2._mm256_and_si256(x, mask));
-        let m = m.with(one, |x, one| avx2._mm256_or_si256(x, one));
-        let k = bits.with(two_52, |x, big| avx2._mm256_or_si256(avx2._mm256_srli_epi64::<52>(x), big));
+        let m = both!(simd, avx2::_mm256_and_si256(bits, simd.splat_word(MANTISSA)));
+        let m = both!(simd, avx2::_mm256_or_si256(m, simd.splat_word(1.0f64.to_bits())));
+        let k = both!(simd, avx2::_mm256_srli_epi64::<52>(bits));
+        let k = both!(simd, avx2::_mm256_or_si256(k, simd.splat_word(TWO_52.to_bits())));
         (Pair(cast(m.0), simd), Pair(cast(k.0), simd) - simd.splat(TWO_52 + 1023.0))
     }
 }
@@ -206,11 +223,11 @@ impl Float for Numbers {
 impl Words for Pair<__m256i> {
     #[inline(always)]
     fn times(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx2._mm256_mul_epu32(a, b))
+        both!(self.1, avx2::_mm256_mul_epu32(self, other))
     }
     #[inline(always)]
     fn high(self) -> Self {
-        self.map(|x| self.1.avx2._mm256_srli_epi64::<32>(x))
+        both!(self.1, avx2::_mm256_srli_epi64::<32>(self))
     }
 }
 
@@ -231,63 +248,62 @@ impl Add for Numbers {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_add_pd(a, b))
+        both!(self.1, avx::_mm256_add_pd(self, other))
     }
 }
 impl Sub for Numbers {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_sub_pd(a, b))
+        both!(self.1, avx::_mm256_sub_pd(self, other))
     }
 }
 impl Mul for Numbers {
     type Output = Self;
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_mul_pd(a, b))
+        both!(self.1, avx::_mm256_mul_pd(self, other))
     }
 }
 impl Div for Numbers {
     type Output = Self;
     #[inline(always)]
     fn div(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx._mm256_div_pd(a, b))
+        both!(self.1, avx::_mm256_div_pd(self, other))
     }
 }
 impl BitAnd for Masks {
     type Output = Self;
     #[inline(always)]
     fn bitand(self, other: Self) -> Self {
-        Self(self.0.with(other.0, |a, b| self.0.1.avx._mm256_and_pd(a, b)))
+        Self(both!(self.0.1, avx::_mm256_and_pd(self.0, other.0)))
     }
 }
 impl BitOr for Masks {
     type Output = Self;
     #[inline(always)]
     fn bitor(self, other: Self) -> Self {
-        Self(self.0.with(other.0, |a, b| self.0.1.avx._mm256_or_pd(a, b)))
+        Self(both!(self.0.1, avx::_mm256_or_pd(self.0, other.0)))
     }
 }
 impl Not for Masks {
     type Output = Self;
     #[inline(always)]
     fn not(self) -> Self {
-        let ones = self.0.1.splat(f64::from_bits(u64::MAX));
-        Self(self.0.with(ones, |a, ones| self.0.1.avx._mm256_xor_pd(a, ones)))
+        Self(both!(self.0.1, avx::_mm256_xor_pd(self.0, self.0.1.splat(f64::from_bits(u64::MAX)))))
     }
 }
 impl Add for Pair<__m256i> {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx2._mm256_add_epi64(a, b))
+        both!(self.1, avx2::_mm256_add_epi64(self, other))
     }
 }
 impl BitXor for Pair<__m256i> {
     type Output = Self;
     #[inline(always)]
     fn bitxor(self, other: Self) -> Self {
-        self.with(other, |a, b| self.1.avx2._mm256_xor_si256(a, b))
+        both!(self.1, avx2::_mm256_xor_si256(self, other))
     }
 }

@@ -72,16 +72,16 @@ impl Vector for V4 {
         let (sse, avx) = (self.sse, self.avx);
         let even = avx._mm256_set_m128(sse._mm_shuffle_ps::<EVEN>(c, d), sse._mm_shuffle_ps::<EVEN>(a, b));
         let odd = avx._mm256_set_m128(sse._mm_shuffle_ps::<ODD>(c, d), sse._mm_shuffle_ps::<ODD>(a, b));
-        [even, odd].map(|part| Numbers(self.avx512f._mm512_cvtps_pd(part), self))
+        [Numbers(self.avx512f._mm512_cvtps_pd(even), self), Numbers(self.avx512f._mm512_cvtps_pd(odd), self)]
     }
     #[inline(always)]
     fn narrow(self, x: Numbers) -> [f32; LANES] {
         cast(self.avx512f._mm512_cvtpd_ps(x.0))
     }
     #[inline(always)]
-    fn rows(self, columns: [Numbers; 4]) -> [[f64; 4]; LANES] {
+    fn rows(self, [a, b, c, d]: [Numbers; 4]) -> [[f64; 4]; LANES] {
         let avx = self.avx512f;
-        let [a, b, c, d] = columns.map(|column| column.0);
+        let (a, b, c, d) = (a.0, b.0, c.0, d.0);
         let (ab_even, ab_odd) = (avx._mm512_unpacklo_pd(a, b), avx._mm512_unpackhi_pd(a, b));
         let (cd_even, cd_odd) = (avx._mm512_unpacklo_pd(c, d), avx._mm512_unpackhi_pd(c, d));
         // Two rows each: those of the first quarters, 0 and 2, and of the last, 4 and 6; odd ones likewise.
@@ -92,7 +92,8 @@ impl Vector for V4 {
             avx._mm512_permutex2var_pd(ab_even, last, cd_even),
             avx._mm512_permutex2var_pd(ab_odd, last, cd_odd),
         ]);
-        std::array::from_fn(|l| pairs[l / 4 * 2 + l % 2][l / 2 % 2])
+        let [[r0, r2], [r1, r3], [r4, r6], [r5, r7]] = pairs;
+        [r0, r1, r2, r3, r4, r5, r6, r7]
     }
     #[inline(always)]
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES] {
