@@ -1,8 +1,8 @@
 """Instructions per environment step, counted by valgrind: ``python -m bench.instructions [--record]``.
 
-Times on a shared machine scatter by tens of percents; counts repeat. They say nothing of caches or mispredicted
-branches, so they do not replace the benchmarks: they guard against a change that makes the kernels do more work
-unnoticed. ``instructions.json`` holds the counts to compare with.
+Times on a shared machine scatter by tens of percents; counts repeat. They say nothing of caches or of
+mispredicted branches and replace no benchmark: they guard against a change that makes the kernels do more
+work unnoticed. ``instructions.json`` holds the counts to compare with.
 
 Needs nothing but the standard library, cargo and valgrind.
 """
@@ -31,11 +31,11 @@ RENEW = "make instructions ARGS=--record"
 LEVELS = {"x86_64": ("avx2", "baseline")}
 EVERYWHERE = ("baseline",)
 
-# The same compiler makes the same code of the same source: what is left is another libc, and changes too small
-# to be worth a discussion.
+# The same compiler makes the same code of the same source: what is left is another libc, and changes too
+# small to be worth a discussion.
 MARGIN = 0.05
-# Another compiler inlines and vectorises otherwise, which moves counts by several percents with nobody to blame:
-# more than this is worth a look, but never a failure.
+# Another compiler inlines and vectorises otherwise, which moves counts by several percents with nobody to
+# blame: more than this is worth a look, but never a failure.
 OTHER_COMPILER = 0.15
 
 

@@ -29,8 +29,10 @@ const FLEET_MW: f64 = 150.0;
 const CHEAPEST: f64 = 20.0;
 const DEAREST: f64 = 40.0;
 const MARKUP: f64 = 50.0;
-const NO_BOUNDS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
-const RULES: Rules =
+/// No price floor and no cap, $/MWh.
+pub const NO_BOUNDS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+/// The rules of `default`.
+pub const RULES: Rules =
     Rules { pricing: Pricing::Uniform, kink: Kink::Lower, scarcity: Scarcity::LastOffer, tie_break: TieBreak::ProRata };
 
 /// Memory that drawn actions may take; from there on hours share them.
