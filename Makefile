@@ -19,10 +19,10 @@ ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(she
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench clean check
+.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels instructions clean check
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: $(VENV)/.train ## set up .venv and build the engine
 
@@ -51,6 +51,12 @@ lint-rust: $(VENV)/.created
 
 bench: $(VENV)/.train $(VENV)/.dev ## measure, and write bench/RESULTS.md; ARGS="..." goes to `python -m bench`
 	$(PY) -m bench $(ARGS)
+
+bench-kernels: | check ## time the Rust kernels alone; ARGS="..." goes to criterion: a filter, --quick
+	cargo bench --bench kernels -- $(ARGS)
+
+instructions: | check ## count the kernels' instructions against bench/instructions.json; ARGS=--record renews it
+	"$(PYTHON)" -m bench.instructions $(ARGS)
 
 clean: ## remove what was built and installed; runs/ stays
 	rm -rf $(VENV) target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,54 @@
+//! The lanes' kernel called by itself, on drawn markets.
+
+use std::hint::black_box;
+
+use vecmarket::market::lanes;
+use vecmarket::simd::{LANES, Lanes, Simd};
+
+use crate::workload::{NO_BOUNDS, RULES, draw_markets};
+
+/// Markets in groups of eight, one per lane.
+pub struct EightMarkets {
+    groups: Vec<Group>,
+    dispatch: Vec<Lanes>,
+}
+
+struct Group {
+    prices: Vec<Lanes>,
+    quantities: Vec<Lanes>,
+    demand: Lanes,
+}
+
+impl EightMarkets {
+    /// Draws the markets; their number is a multiple of eight.
+    pub fn new(generators: usize, count: usize) -> Self {
+        let markets = draw_markets(generators, count);
+        let group = |eight: &[crate::workload::Market]| Group {
+            prices: (0..generators).map(|i| std::array::from_fn(|l| eight[l].prices[i])).collect(),
+            quantities: (0..generators).map(|i| std::array::from_fn(|l| eight[l].quantities[i])).collect(),
+            demand: std::array::from_fn(|l| eight[l].demand),
+        };
+        Self { groups: markets.chunks_exact(LANES).map(group).collect(), dispatch: vec![[0.0; LANES]; generators] }
+    }
+
+    /// Clears every market once.
+    pub fn clear_all(&mut self, simd: Simd) {
+        simd.run(ClearAll(self));
+    }
+}
+
+struct ClearAll<'a>(&'a mut EightMarkets);
+
+impl pulp::WithSimd for ClearAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) {
+        let EightMarkets { groups, dispatch } = self.0;
+        let (floor, cap) = ([NO_BOUNDS.0; LANES], [NO_BOUNDS.1; LANES]);
+        for Group { prices, quantities, demand } in groups {
+            let cleared = lanes::clear(simd, RULES, (&floor, &cap), prices, quantities, demand, dispatch);
+            black_box((cleared, &*dispatch));
+        }
+    }
+}
