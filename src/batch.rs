@@ -8,8 +8,8 @@ use crate::pool::Pool;
 use crate::rows::Template;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
-use crate::shard::{SHARD, Shard};
-use crate::simd::Simd;
+use crate::shard::{Head, SHARD, Shard};
+use crate::simd::{LANES, Simd, Vector, Work};
 pub use crate::step::Resets;
 use crate::step::{Autoreset, Game, Observe, Outputs, Reset, Step};
 
@@ -177,27 +177,49 @@ impl Batch {
 
     /// Refuses what cannot be stepped, before anything is changed.
     fn check(&self, actions: &[f32], steps: usize, autoreset: Autoreset) -> Result<()> {
-        let end = self.limit.unwrap_or(u32::MAX).min(self.scenario.horizon);
         for shard in &self.shards {
-            for row in 0..shard.rows() {
-                let env = shard.first + row;
-                if !shard.state.started[row] {
-                    return Err(Error::value(format!("environment {env}"), "must be reset before the first step"));
-                }
-                if autoreset != Autoreset::NextStep && shard.state.finished[row] {
-                    return Err(Error::value(format!("environment {env}"), "its episode has ended; reset it first"));
-                }
-                if autoreset == Autoreset::Disabled && steps > end.saturating_sub(shard.state.t[row]) as usize {
-                    let left = end.saturating_sub(shard.state.t[row]);
-                    let reason = format!("its episode ends in {left} steps, before the {steps} asked for");
-                    return Err(Error::value(format!("environment {env}"), reason));
-                }
+            // Block by block, and row by row only to name the culprit.
+            if shard.heads.iter().any(|head| self.refuses(head, steps, autoreset)) {
+                self.check_rows(shard, steps, autoreset)?;
             }
         }
-        // Exponents of all ones are infinite or NaN; a loop that vectorises, and names the culprit only if there is one.
-        const EXPONENT: u32 = 0x7f80_0000;
-        let odd = actions.iter().fold(false, |odd, x| odd | (x.to_bits() & EXPONENT == EXPONENT));
-        if odd { self.check_finite(actions, autoreset) } else { Ok(()) }
+        // Names the culprit only if there is one.
+        if self.simd.run(AnyOdd(actions)) { self.check_finite(actions, autoreset) } else { Ok(()) }
+    }
+
+    /// True where an environment of a block may not be stepped; lanes to spare, which never start, are among them.
+    #[inline(always)]
+    fn refuses(&self, head: &Head, steps: usize, autoreset: Autoreset) -> bool {
+        let most = u32::try_from(steps).unwrap_or(u32::MAX);
+        let left = self.end().saturating_sub(most);
+        let late = autoreset == Autoreset::Disabled && head.t.iter().fold(false, |late, t| late | (*t > left));
+        let over = autoreset != Autoreset::NextStep && head.finished != [false; LANES];
+        late | over | (most > self.end() && autoreset == Autoreset::Disabled) | (head.started != [true; LANES])
+    }
+
+    /// The step at which every episode ends.
+    fn end(&self) -> u32 {
+        self.limit.unwrap_or(u32::MAX).min(self.scenario.horizon)
+    }
+
+    /// Refuses the first row that may not be stepped.
+    fn check_rows(&self, shard: &Shard, steps: usize, autoreset: Autoreset) -> Result<()> {
+        for row in 0..shard.rows() {
+            let (head, lane) = shard.head(row);
+            let environment = || format!("environment {}", shard.first + row);
+            if !head.started[lane] {
+                return Err(Error::value(environment(), "must be reset before the first step"));
+            }
+            if autoreset != Autoreset::NextStep && head.finished[lane] {
+                return Err(Error::value(environment(), "its episode has ended; reset it first"));
+            }
+            let left = self.end().saturating_sub(head.t[lane]);
+            if autoreset == Autoreset::Disabled && steps > left as usize {
+                let reason = format!("its episode ends in {left} steps, before the {steps} asked for");
+                return Err(Error::value(environment(), reason));
+            }
+        }
+        Ok(())
     }
 
     fn check_finite(&self, actions: &[f32], autoreset: Autoreset) -> Result<()> {
@@ -206,7 +228,8 @@ impl Batch {
             let (row, part) = (i / ACTION_WIDTH, i % ACTION_WIDTH);
             let (step, env) = (row / acting.len() / self.envs, row / acting.len() % self.envs);
             // The row that is reset instead of stepped ignores its action.
-            if autoreset == Autoreset::NextStep && step == 0 && self.shards[env / SHARD].state.finished[env % SHARD] {
+            let (head, lane) = self.shards[env / SHARD].head(env % SHARD);
+            if autoreset == Autoreset::NextStep && step == 0 && head.finished[lane] {
                 continue;
             }
             let agent = acting[row % acting.len()];
@@ -240,6 +263,24 @@ impl Batch {
         let done = self.pool.run(move || walk.over(shards, inputs, out, grain));
         self.interrupted = false;
         done
+    }
+}
+
+/// Whether any number is infinite or NaN.
+struct AnyOdd<'a>(&'a [f32]);
+
+impl Work for AnyOdd<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) -> bool {
+        // Exponents of all ones; a loop that vectorises.
+        const EXPONENT: u32 = 0x7f80_0000;
+        let mut odd = false;
+        for x in self.0 {
+            odd |= x.to_bits() & EXPONENT == EXPONENT;
+        }
+        odd
     }
 }
 

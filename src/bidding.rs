@@ -1,9 +1,10 @@
 //! Actions become offers: one variant per bidding rule.
 
 use crate::math;
+use crate::numbers::Number;
 use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
-use crate::shard::Shard;
+use crate::shard::Block;
 use crate::simd::{Float, LANES, Vector};
 use crate::spec::BiddingRule;
 
@@ -15,61 +16,58 @@ pub const ACTION_LOW: [f64; ACTION_WIDTH] = [0.0, -10.0];
 pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
 
 /// One agent's action.
-type Action = [f32; ACTION_WIDTH];
+pub type Action = [f32; ACTION_WIDTH];
 
 /// Writes every agent's offer in the environments of a block. `actions` is (rows, L) from the block's first row on, finite;
 /// what lies outside the box counts as the nearest legal action.
 #[inline(always)]
-pub fn offer<V: Vector>(
+pub fn offer<V: Vector, N: Number>(
     simd: V,
     scenario: &Scenario,
     seats: &Seats,
-    shard: &mut Shard,
-    block: usize,
+    numbers: &[N],
+    block: &mut Block<'_>,
     actions: &[Action],
 ) {
-    let (agents, slots) = (scenario.agents(), scenario.slots());
-    let Shard { state, numbers, .. } = shard;
-    let floor = numbers.of_block(simd, block, slots.price_floor());
-    let cap = numbers.of_block(simd, block, slots.price_cap());
-    let delta = numbers.of_block(simd, block, slots.max_bid_delta());
+    let slots = scenario.slots();
+    let floor = numbers[slots.price_floor()].get(simd);
+    let cap = numbers[slots.price_cap()].get(simd);
+    let delta = numbers[slots.max_bid_delta()].get(simd);
     let rows = eight_rows(actions, seats.acting().len());
-    let cells = block * agents..(block + 1) * agents;
-    let (prices, quantities) = (&mut state.offer_price[cells.clone()], &mut state.offer_quantity[cells]);
+    let (capacities, rest) = numbers.split_at(scenario.agents());
+    let fleet = seats.seats().iter().zip(capacities.iter().zip(rest));
     let mut column = 0;
-    for (agent, (seat, (offer_price, offer_quantity))) in
-        seats.seats().iter().zip(prices.iter_mut().zip(quantities)).enumerate()
+    for ((price, quantity), (seat, (capacity, srmc))) in
+        block.offer_price.iter_mut().zip(block.offer_quantity.iter_mut()).zip(fleet)
     {
-        let mut quantity = numbers.of_block(simd, block, slots.capacity(agent));
-        let mut price = numbers.of_block(simd, block, slots.srmc(agent));
+        let mut q = capacity.get(simd);
+        let mut b = srmc.get(simd);
         match (seat, scenario.bidding) {
             (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                let [withheld, parameter] = within_the_box(simd, rows.map(|row| row[column]));
-                quantity = quantity * (simd.splat(1.0) - withheld);
-                price = price + math::tanh(simd, parameter) * delta;
+                let [withheld, parameter] = within_the_box(simd, column_of(&rows, column));
+                q = q * (simd.splat(1.0) - withheld);
+                b = b + math::tanh(simd, parameter) * delta;
                 column += 1;
             }
             (Seat::Truthful, _) => {}
-            (Seat::Markup(markup), _) => price = price + simd.splat(*markup),
+            (Seat::Markup(markup), _) => b = b + simd.splat(*markup),
         }
         // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
-        simd.store(price.larger(floor).smaller(cap) + simd.splat(0.0), offer_price);
-        simd.store(quantity, offer_quantity);
+        simd.store(b.larger(floor).smaller(cap) + simd.splat(0.0), price);
+        simd.store(q, quantity);
     }
-    limit_to_available(scenario, shard, block);
+    limit_to_available(scenario, block);
 }
 
 /// Scales the offered quantities by the availability of the hour.
 #[inline(always)]
-fn limit_to_available(scenario: &Scenario, shard: &mut Shard, block: usize) {
+fn limit_to_available(scenario: &Scenario, block: &mut Block<'_>) {
     if scenario.availability.is_none() {
         return;
     }
-    let agents = scenario.agents();
-    for l in 0..LANES {
-        let hour = shard.series_hour(scenario, block * LANES + l);
+    for (l, hour) in block.head.series_hours(scenario).into_iter().enumerate() {
         if let Some(available) = scenario.availability_at(hour) {
-            for (quantity, available) in shard.state.offer_quantity[block * agents..].iter_mut().zip(available) {
+            for (quantity, available) in block.offer_quantity.iter_mut().zip(available) {
                 quantity[l] *= available;
             }
         }
@@ -80,7 +78,20 @@ fn limit_to_available(scenario: &Scenario, shard: &mut Shard, block: usize) {
 #[inline(always)]
 fn eight_rows(actions: &[Action], acting: usize) -> [&[Action]; LANES] {
     let last = actions.len() / acting - 1;
-    std::array::from_fn(|l| &actions[l.min(last) * acting..][..acting])
+    let mut rows: [&[Action]; LANES] = Default::default();
+    for (l, row) in rows.iter_mut().enumerate() {
+        *row = &actions[l.min(last) * acting..][..acting];
+    }
+    rows
+}
+
+#[inline(always)]
+fn column_of(rows: &[&[Action]; LANES], column: usize) -> [Action; LANES] {
+    let mut actions = [[0.0; ACTION_WIDTH]; LANES];
+    for l in 0..LANES {
+        actions[l] = rows[l][column];
+    }
+    actions
 }
 
 /// The actions of one agent in the environments of a block, within the box.
@@ -92,4 +103,3 @@ fn within_the_box<V: Vector>(simd: V, actions: [Action; LANES]) -> [V::Float; AC
         parameter.larger(simd.splat(ACTION_LOW[1])).smaller(simd.splat(ACTION_HIGH[1])),
     ]
 }
-

@@ -1,36 +1,40 @@
 //! The clearing of the markets of a block.
 
-use crate::market::lanes::{self, Offers};
+use crate::market::lanes;
 use crate::market::pricing::Prices;
 use crate::market::{self};
-use crate::rng::{Kind, tie_words};
+use crate::numbers::Number;
+use crate::rng::{Kind, Streams, tie_words};
 use crate::scenario::Scenario;
-use crate::shard::Shard;
-use crate::simd::{Float, LANES, Mask, Vector};
+use crate::shard::{Block, Scratch};
+use crate::simd::{Float, Mask, Vector};
 use crate::spec::TieBreak;
 
-/// Clears the offers of the environments of a block: writes dispatch, price and unserved energy into the shard's state.
+/// Clears the offers of the environments of a block: writes dispatch, price and unserved energy into its state.
 #[inline(always)]
-pub fn clear<V: Vector>(simd: V, scenario: &Scenario, shard: &mut Shard, block: usize) {
-    let (agents, slots) = (scenario.agents(), scenario.slots());
-    let Shard { state, numbers, .. } = shard;
-    let prices = Prices {
-        simd,
-        rules: scenario.rules,
-        floor: numbers.of_block(simd, block, slots.price_floor()),
-        cap: numbers.of_block(simd, block, slots.price_cap()),
-    };
-    let cells = block * agents..(block + 1) * agents;
-    let offers = Offers { prices: &state.offer_price[cells.clone()], quantities: &state.offer_quantity[cells.clone()] };
-    let demand = simd.load(&state.demand[block]);
-    let cleared = lanes::clear(simd, &prices, offers, demand, &mut state.dispatch[cells]);
-    simd.store(cleared.price, &mut state.price[block]);
-    simd.store(cleared.unserved, &mut state.unserved[block]);
+pub fn clear<V: Vector, N: Number>(
+    simd: V,
+    scenario: &Scenario,
+    numbers: &[N],
+    block: &mut Block<'_>,
+    scratch: &mut Scratch,
+) {
+    let slots = scenario.slots();
+    let floor = numbers[slots.price_floor()].get(simd);
+    let cap = numbers[slots.price_cap()].get(simd);
+    let prices = Prices { simd, rules: scenario.rules, floor, cap };
+    let demand = simd.load(&block.head.demand);
+    let offers = lanes::Offers { prices: block.offer_price, quantities: block.offer_quantity };
+    let cleared = lanes::clear(simd, &prices, offers, demand, block.dispatch);
+    simd.store(cleared.price, &mut block.head.price);
+    simd.store(cleared.unserved, &mut block.head.unserved);
     if scenario.rules.tie_break != TieBreak::ProRata {
         // Equal offers at the margin are put in order, which is found market by market; all else is the same.
-        let mut tied = (simd.splat(1.0).below(cleared.ties)).bits();
+        let bounds = (simd.array(floor), simd.array(cap));
+        let mut tied = simd.splat(1.0).below(cleared.ties).bits();
         while tied != 0 {
-            one_by_one(scenario, shard, block * LANES + tied.trailing_zeros() as usize);
+            let lane = tied.trailing_zeros() as usize;
+            one_by_one(scenario, (bounds.0[lane], bounds.1[lane]), block, lane, scratch);
             tied &= tied - 1;
         }
     }
@@ -38,33 +42,20 @@ pub fn clear<V: Vector>(simd: V, scenario: &Scenario, shard: &mut Shard, block: 
 
 /// Clears one market by its merit order.
 #[inline(never)]
-fn one_by_one(scenario: &Scenario, shard: &mut Shard, row: usize) {
-    let (agents, slots) = (scenario.agents(), scenario.slots());
-    let (block, lane) = (row / LANES, row % LANES);
-    let streams = shard.streams(row);
-    let bounds = (shard.numbers.row(row, slots.price_floor()), shard.numbers.row(row, slots.price_cap()));
-    let state = &mut shard.state;
-    let scratch = &mut shard.scratch.clearing;
+fn one_by_one(scenario: &Scenario, bounds: (f64, f64), block: &mut Block<'_>, lane: usize, scratch: &mut Scratch) {
+    let Scratch { clearing, market, .. } = scratch;
     if scenario.rules.tie_break == TieBreak::Random {
-        let step = state.t[row];
-        tie_words(&mut scratch.ties, agents, |words| streams.words(step, Kind::Ties, words));
+        let streams = Streams::new(block.head.seed[lane], block.head.episode[lane]);
+        let step = block.head.t[lane];
+        tie_words(&mut clearing.ties, scenario.agents(), |words| streams.words(step, Kind::Ties, words));
     }
-    let cells = block * agents..(block + 1) * agents;
-    let market = &mut shard.scratch.market;
-    market.gather(&state.offer_price[cells.clone()], &state.offer_quantity[cells.clone()], lane);
-    let demand = state.demand[block][lane];
-    let outcome = market::clear(
-        scenario.rules,
-        bounds,
-        &market.prices,
-        &market.quantities,
-        demand,
-        scratch,
-        &mut market.dispatch,
-    );
-    for (lanes, x) in state.dispatch[cells].iter_mut().zip(&market.dispatch) {
+    market.gather(block.offers(), lane);
+    let demand = block.head.demand[lane];
+    let (prices, quantities, dispatch) = (&market.prices, &market.quantities, &mut market.dispatch);
+    let outcome = market::clear(scenario.rules, bounds, prices, quantities, demand, clearing, dispatch);
+    for (lanes, x) in block.dispatch.iter_mut().zip(dispatch) {
         lanes[lane] = *x;
     }
-    state.price[block][lane] = outcome.price;
-    state.unserved[block][lane] = outcome.unserved;
+    block.head.price[lane] = outcome.price;
+    block.head.unserved[lane] = outcome.unserved;
 }

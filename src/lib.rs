@@ -11,6 +11,7 @@ pub mod clearing;
 pub mod error;
 pub mod market;
 pub mod math;
+pub mod numbers;
 pub mod observers;
 pub mod pool;
 pub mod publish;

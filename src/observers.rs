@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::scenario::{Scenario, WEEK};
 use crate::seats::Seats;
 use crate::series;
-use crate::shard::Shard;
-use crate::simd::{LANES, Lanes, Vector};
+use crate::shard::{Cells, Head, Shard};
+use crate::simd::{LANES, Vector};
 use crate::spec::unknown;
 
 /// The presets: a name and its features, in order.
@@ -50,20 +50,16 @@ impl<'a> View<'a> {
     }
 
     #[inline(always)]
-    fn of_market(&self, lanes: &[Lanes]) -> f64 {
-        lanes[self.row / LANES][self.row % LANES]
-    }
-
-    #[inline(always)]
-    fn of_agent(&self, lanes: &[Lanes], agent: usize) -> f64 {
-        lanes[self.row / LANES * self.scenario.agents() + agent][self.row % LANES]
+    fn of_agent(&self, kind: Cells, agent: usize) -> f64 {
+        self.shard.cell(kind, self.row, agent)
     }
 }
 
 /// Hour of the week of the hour that the next step clears, 0 = Monday 00:00.
 #[inline(always)]
 pub fn week_hour(scenario: &Scenario, shard: &Shard, row: usize) -> u32 {
-    (scenario.first_hour + shard.state.start[row] + shard.state.t[row]) % WEEK
+    let (head, lane) = shard.head(row);
+    (scenario.first_hour + head.start[lane] + head.t[lane]) % WEEK
 }
 
 /// One named part of an observation.
@@ -191,10 +187,10 @@ impl Feature {
 
     /// A number of the market in the environments of a block, of features that are no more than that.
     #[inline(always)]
-    pub fn of_block<V: Vector>(self, simd: V, scenario: &Scenario, shard: &Shard, block: usize) -> Option<[f32; LANES]> {
+    pub fn of_block<V: Vector>(self, simd: V, scenario: &Scenario, head: &Head) -> Option<[f32; LANES]> {
         let (lanes, scale) = match self {
-            Self::Demand => (&shard.state.demand[block], scenario.scales.demand),
-            Self::LastPrice => (&shard.state.price[block], scenario.scales.cost),
+            Self::Demand => (&head.demand, scenario.scales.demand),
+            Self::LastPrice => (&head.price, scenario.scales.cost),
             _ => return None,
         };
         Some(simd.narrow(simd.load(lanes) / simd.splat(scale)))
@@ -204,9 +200,9 @@ impl Feature {
     pub fn write(self, market: &View<'_>, agent: usize, out: &mut [f32]) {
         let View { scenario, shard, row, week_hour } = *market;
         let (scales, slots, agents) = (&scenario.scales, scenario.slots(), scenario.agents());
-        let state = &shard.state;
+        let (head, lane) = shard.head(row);
         match self {
-            Self::Demand => out[0] = (market.of_market(&state.demand) / scales.demand) as f32,
+            Self::Demand => out[0] = (head.demand[lane] / scales.demand) as f32,
             Self::Capacity => out[0] = (market.number(slots.capacity(agent)) / scales.capacity) as f32,
             Self::Cost => out[0] = (market.number(slots.srmc(agent)) / scales.cost) as f32,
             Self::RivalCosts => rivals(agents, agent, out, |j| market.number(slots.srmc(j)) / scales.cost),
@@ -215,8 +211,8 @@ impl Feature {
             Self::Weekday => out[0] = (f64::from(week_hour / 24) / 7.0) as f32,
             Self::HourSinCos => out.copy_from_slice(&HOURS[(week_hour % 24) as usize]),
             Self::WeekdaySinCos => out.copy_from_slice(&DAYS[(week_hour / 24) as usize]),
-            Self::LastPrice => out[0] = (market.of_market(&state.price) / scales.cost) as f32,
-            Self::LastDispatch => out[0] = (market.of_agent(&state.dispatch, agent) / scales.capacity) as f32,
+            Self::LastPrice => out[0] = (head.price[lane] / scales.cost) as f32,
+            Self::LastDispatch => out[0] = (market.of_agent(Cells::Dispatch, agent) / scales.capacity) as f32,
             Self::DemandForecast(_) => {
                 for (h, x) in out.iter_mut().enumerate() {
                     *x = (series::forecast(scenario, shard, row, h as u32 + 1) / scales.demand) as f32;
@@ -224,7 +220,7 @@ impl Feature {
             }
             Self::ResidualDemand => {
                 let available = scenario.availability_at(shard.series_hour(scenario, row));
-                let mut residual = market.of_market(&state.demand);
+                let mut residual = head.demand[lane];
                 for j in (0..agents).filter(|&j| j != agent) {
                     residual -= market.number(slots.capacity(j)) * available.map_or(1.0, |a| a[j]);
                 }
@@ -236,8 +232,8 @@ impl Feature {
             }
             Self::RivalOffers => {
                 let (prices, quantities) = out.split_at_mut(agents - 1);
-                rivals(agents, agent, prices, |j| market.of_agent(&state.offer_price, j) / scales.cost);
-                rivals(agents, agent, quantities, |j| market.of_agent(&state.offer_quantity, j) / scales.capacity);
+                rivals(agents, agent, prices, |j| market.of_agent(Cells::OfferPrice, j) / scales.cost);
+                rivals(agents, agent, quantities, |j| market.of_agent(Cells::OfferQuantity, j) / scales.capacity);
             }
         }
     }

@@ -5,14 +5,12 @@ use crate::simd::{LANES, Lanes, Vector};
 /// Columns that are turned into rows together.
 const ABREAST: usize = 4;
 
-/// One number of each environment: (blocks,) lanes to (S,).
+/// One value of each environment of a block.
 #[inline(always)]
-pub fn markets(blocks: &[Lanes], rows: &mut [f64]) {
-    for (rows, lanes) in rows.chunks_mut(LANES).zip(blocks) {
-        match rows.first_chunk_mut() {
-            Some(rows) => *rows = lanes.0,
-            None => rows.copy_from_slice(&lanes.0[..rows.len()]),
-        }
+pub fn market<T: Copy>(lanes: &[T; LANES], rows: &mut [T]) {
+    match rows.first_chunk_mut() {
+        Some(rows) => *rows = *lanes,
+        None => rows.copy_from_slice(&lanes[..rows.len()]),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The reward: a scaled, weighted sum of named terms. A new term is one variant here.
 
+use crate::numbers::Number;
 use crate::scenario::Scenario;
-use crate::shard::Numbers;
+use crate::seats::Seats;
+use crate::shard::{Block, Scratch};
 use crate::simd::{LANES, Vector};
 use crate::spec::named;
 
@@ -60,20 +62,40 @@ impl Term {
     }
 }
 
-/// The rewards of one agent in the environments of a block.
+/// Writes the rewards of the acting agents in the environments of a block into the scratch, which holds the profits.
 #[inline(always)]
-pub fn reward<V: Vector>(
+pub fn reward<V: Vector, N: Number>(
     simd: V,
     scenario: &Scenario,
-    numbers: &Numbers,
-    block: usize,
-    step: &AgentStep<V::Float>,
-) -> [f32; LANES] {
+    seats: &Seats,
+    numbers: &[N],
+    block: &Block<'_>,
+    scratch: &mut Scratch,
+) {
     let slots = scenario.slots();
-    let mut sum = simd.splat(0.0);
-    for &term in &scenario.terms {
-        let weight = numbers.of_block(simd, block, slots.weight(term));
-        sum = sum + weight * Term::ALL[term].value(simd, step);
+    let scale = simd.splat(scenario.reward_scale);
+    let mut weights = [simd.splat(0.0); Term::ALL.len()];
+    for (term, weight) in weights.iter_mut().enumerate() {
+        *weight = numbers[slots.weight(term)].get(simd);
     }
-    simd.narrow(simd.splat(scenario.reward_scale) * sum)
+    let (capacities, rest) = numbers.split_at(scenario.agents());
+    let unserved = simd.load(&block.head.unserved);
+    scratch.rewards.resize(seats.acting().len(), [0.0; LANES]);
+    for (reward, &agent) in scratch.rewards.iter_mut().zip(seats.acting()) {
+        let step = AgentStep {
+            profit: simd.load(&scratch.profits[agent]),
+            offer_price: simd.load(&block.offer_price[agent]),
+            offer_quantity: simd.load(&block.offer_quantity[agent]),
+            capacity: capacities[agent].get(simd),
+            srmc: rest[agent].get(simd),
+            dispatch: simd.load(&block.dispatch[agent]),
+            unserved,
+        };
+        // Terms without weight are summed too: they add nothing, and a sum of all terms needs no loop.
+        let mut sum = simd.splat(0.0);
+        for (term, weight) in Term::ALL.iter().zip(weights) {
+            sum = sum + weight * term.value(simd, &step);
+        }
+        *reward = simd.narrow(scale * sum);
+    }
 }

@@ -1,43 +1,92 @@
-//! The state of a fixed number of environments, structure of arrays, with its scratch.
+//! The state of a fixed number of environments, with its scratch.
 //!
 //! Environments stand in blocks of [`LANES`]: the numbers of one agent in the eight environments of a block are
-//! neighbours, so that a stage handles eight markets by one vector instruction. The last block of a batch may have lanes
-//! to spare; they are computed with the others and never seen.
+//! neighbours, so that a stage handles eight markets by one vector instruction, and all that a block's step needs lies
+//! together, so that memory is read in its own order. The last block of a batch may have lanes to spare; they are computed
+//! with the others and never seen.
 
+use crate::market::lanes::Offers;
+use crate::numbers::Numbers;
 use crate::rng::Streams;
 use crate::scenario::Scenario;
-use crate::simd::{LANES, Lanes, Vector};
+use crate::simd::{LANES, Lanes};
 
 /// Environments in one shard. Results do not depend on it.
 pub const SHARD: usize = 64;
 
-/// What outlives a step. S rows rounded up to whole blocks, A agents.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Seed of each environment, (S,).
-    pub seed: Vec<u64>,
-    /// Episode being played, from 0, (S,).
-    pub episode: Vec<u64>,
-    /// Steps taken in the episode, (S,).
-    pub t: Vec<u32>,
-    /// Hour of the series at which the episode started, (S,).
-    pub start: Vec<u32>,
-    /// Demand that the next step clears, MW, (S / 8) blocks.
-    pub demand: Vec<Lanes>,
-    /// Last clearing price, $/MWh, 0 after a reset, (S / 8) blocks.
-    pub price: Vec<Lanes>,
-    /// Last unserved energy, MWh, (S / 8) blocks.
-    pub unserved: Vec<Lanes>,
-    /// The environment has been reset at least once, (S,).
-    pub started: Vec<bool>,
-    /// The episode has ended, (S,).
-    pub finished: Vec<bool>,
-    /// Last offered prices, $/MWh, 0 after a reset, (S / 8 blocks, A).
-    pub offer_price: Vec<Lanes>,
-    /// Last offered quantities, MW, 0 after a reset, (S / 8 blocks, A).
-    pub offer_quantity: Vec<Lanes>,
-    /// Last dispatch, MW, 0 after a reset, (S / 8 blocks, A).
-    pub dispatch: Vec<Lanes>,
+/// What outlives a step of eight environments, beside what [`Cells`] holds for each agent.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, align(64))]
+pub struct Head {
+    /// Seed of each environment.
+    pub seed: [u64; LANES],
+    /// Episode being played, from 0.
+    pub episode: [u64; LANES],
+    /// Steps taken in the episode.
+    pub t: [u32; LANES],
+    /// Hour of the series at which the episode started.
+    pub start: [u32; LANES],
+    /// Demand that the next step clears, MW.
+    pub demand: Lanes,
+    /// Last clearing price, $/MWh, 0 after a reset.
+    pub price: Lanes,
+    /// Last unserved energy, MWh, 0 after a reset.
+    pub unserved: Lanes,
+    /// The environment has been reset at least once.
+    pub started: [bool; LANES],
+    /// The episode has ended.
+    pub finished: [bool; LANES],
+}
+
+impl Head {
+    /// The hours of the series that the next step clears; past the end of the series, its last hour.
+    #[inline(always)]
+    pub fn series_hours(&self, scenario: &Scenario) -> [u32; LANES] {
+        let last = scenario.demand.len() as u32 - 1;
+        let mut hours = [0; LANES];
+        for l in 0..LANES {
+            hours[l] = self.start[l].saturating_add(self.t[l]).min(last);
+        }
+        hours
+    }
+}
+
+/// What is known of each agent in the environments of a block: its last offer and what it ran, 0 after a reset.
+#[derive(Debug, Clone, Copy)]
+#[repr(usize)]
+pub enum Cells {
+    /// Offered price, $/MWh.
+    OfferPrice,
+    /// Offered quantity, MW.
+    OfferQuantity,
+    /// Dispatch, MW.
+    Dispatch,
+}
+
+impl Cells {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// One block, to be stepped. A agents.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// What is known of its markets.
+    pub head: &'a mut Head,
+    /// Last offered prices, $/MWh, (A,).
+    pub offer_price: &'a mut [Lanes],
+    /// Last offered quantities, MW, (A,).
+    pub offer_quantity: &'a mut [Lanes],
+    /// Last dispatch, MW, (A,).
+    pub dispatch: &'a mut [Lanes],
+}
+
+impl Block<'_> {
+    /// The offers.
+    #[inline(always)]
+    pub fn offers(&self) -> Offers<'_> {
+        Offers { prices: self.offer_price, quantities: self.offer_quantity }
+    }
 }
 
 /// Temporary working memory of a step; holds nothing between steps.
@@ -47,16 +96,16 @@ pub struct Scratch {
     pub clearing: crate::market::Scratch,
     /// One market out of its lanes.
     pub market: OneMarket,
-    /// Rows that this step resets instead of stepping, (S,).
-    pub resetting: Vec<bool>,
+    /// Environments that this step resets instead of stepping, (S / 8 blocks,).
+    pub resetting: Vec<[bool; LANES]>,
     /// The numbers that are being drawn, (slots,).
     pub numbers: Vec<f64>,
     /// Profits of the block at hand, $, (A,).
     pub profits: Vec<Lanes>,
     /// Rewards of the block at hand, (L,).
     pub rewards: Vec<[f32; LANES]>,
-    /// What all acting agents of an environment see alike, 8 rows; see [`crate::rows`].
-    pub market_rows: Vec<[f32; 8]>,
+    /// What all acting agents of a market see alike, (8, F); see [`crate::rows`].
+    pub market_rows: Vec<f32>,
 }
 
 /// The offers and the dispatch of one market, (A,) each.
@@ -72,56 +121,12 @@ pub struct OneMarket {
 
 impl OneMarket {
     /// Takes the offers of one lane of a block.
-    pub fn gather(&mut self, prices: &[Lanes], quantities: &[Lanes], lane: usize) {
+    pub fn gather(&mut self, offers: Offers<'_>, lane: usize) {
         self.prices.clear();
-        self.prices.extend(prices.iter().map(|lanes| lanes[lane]));
+        self.prices.extend(offers.prices.iter().map(|lanes| lanes[lane]));
         self.quantities.clear();
-        self.quantities.extend(quantities.iter().map(|lanes| lanes[lane]));
-        self.dispatch.resize(prices.len(), 0.0);
-    }
-}
-
-/// The numbers of the episodes, by slot: one for all environments, or each its own where the scenario draws them.
-#[derive(Debug, Clone)]
-pub enum Numbers {
-    /// The same in every environment, (slots,).
-    Shared(Vec<f64>),
-    /// Drawn per environment and episode, (S / 8 blocks, slots).
-    Drawn {
-        /// The numbers.
-        lanes: Vec<Lanes>,
-        /// Slots of one environment.
-        slots: usize,
-    },
-}
-
-impl Numbers {
-    fn new(scenario: &Scenario, blocks: usize) -> Self {
-        let base = scenario.base_row();
-        if scenario.is_randomised() {
-            let block: Vec<Lanes> = base.iter().map(|&x| Lanes::splat(x)).collect();
-            Self::Drawn { lanes: block.repeat(blocks), slots: base.len() }
-        } else {
-            Self::Shared(base.to_vec())
-        }
-    }
-
-    /// A number in the environments of a block.
-    #[inline(always)]
-    pub fn of_block<V: Vector>(&self, simd: V, block: usize, slot: usize) -> V::Float {
-        match self {
-            Self::Shared(numbers) => simd.splat(numbers[slot]),
-            Self::Drawn { lanes, slots } => simd.load(&lanes[block * slots + slot]),
-        }
-    }
-
-    /// A number in one environment.
-    #[inline]
-    pub fn row(&self, row: usize, slot: usize) -> f64 {
-        match self {
-            Self::Shared(numbers) => numbers[slot],
-            Self::Drawn { lanes, slots } => lanes[row / LANES * slots + slot][row % LANES],
-        }
+        self.quantities.extend(offers.quantities.iter().map(|lanes| lanes[lane]));
+        self.dispatch.resize(offers.prices.len(), 0.0);
     }
 }
 
@@ -131,8 +136,11 @@ pub struct Shard {
     /// Place of the first row among all environments.
     pub first: usize,
     rows: usize,
-    /// What outlives a step.
-    pub state: State,
+    agents: usize,
+    /// What outlives a step, (S / 8 blocks,).
+    pub heads: Vec<Head>,
+    /// See [`Cells`], (S / 8 blocks, kinds of cells, A).
+    cells: Vec<Lanes>,
     /// The numbers of the episodes.
     pub numbers: Numbers,
     /// Temporary working memory.
@@ -142,29 +150,25 @@ pub struct Shard {
 impl Shard {
     /// `rows` environments with seeds `first_seed`, `first_seed + 1`, ..., not yet reset.
     pub fn new(scenario: &Scenario, first: usize, rows: usize, first_seed: u64) -> Self {
-        let blocks = rows.div_ceil(LANES);
-        let (padded, cells) = (blocks * LANES, blocks * scenario.agents());
-        let state = State {
-            seed: (0..padded as u64).map(|i| first_seed.wrapping_add(i)).collect(),
-            episode: vec![0; padded],
-            t: vec![0; padded],
-            start: vec![0; padded],
-            demand: vec![Lanes::default(); blocks],
-            price: vec![Lanes::default(); blocks],
-            unserved: vec![Lanes::default(); blocks],
-            started: vec![false; padded],
-            finished: vec![false; padded],
-            offer_price: vec![Lanes::default(); cells],
-            offer_quantity: vec![Lanes::default(); cells],
-            dispatch: vec![Lanes::default(); cells],
-        };
+        let (blocks, agents) = (rows.div_ceil(LANES), scenario.agents());
+        let seed = |row: usize| first_seed.wrapping_add(row as u64);
+        let head = |block: usize| Head { seed: std::array::from_fn(|l| seed(block * LANES + l)), ..Head::default() };
         let scratch = Scratch {
-            resetting: vec![false; padded],
+            resetting: vec![[false; LANES]; blocks],
             numbers: scenario.base_row().to_vec(),
-            profits: vec![Lanes::default(); scenario.agents()],
+            profits: vec![Lanes::default(); agents],
+            market_rows: vec![0.0; LANES * scenario.width],
             ..Scratch::default()
         };
-        Self { first, rows, state, numbers: Numbers::new(scenario, blocks), scratch }
+        Self {
+            first,
+            rows,
+            agents,
+            heads: (0..blocks).map(head).collect(),
+            cells: vec![Lanes::default(); blocks * Cells::COUNT * agents],
+            numbers: Numbers::new(scenario, blocks),
+            scratch,
+        }
     }
 
     /// Environments in this shard.
@@ -176,34 +180,66 @@ impl Shard {
     /// Blocks of environments, the last of which may have lanes to spare.
     #[inline(always)]
     pub fn blocks(&self) -> usize {
-        self.state.demand.len()
+        self.heads.len()
+    }
+
+    /// A block to be stepped, the numbers of its episodes, and working memory.
+    #[inline(always)]
+    pub fn block(&mut self, block: usize) -> (Block<'_>, &Numbers, &mut Scratch) {
+        let size = Cells::COUNT * self.agents;
+        let (offer_price, rest) = self.cells[block * size..][..size].split_at_mut(self.agents);
+        let (offer_quantity, dispatch) = rest.split_at_mut(self.agents);
+        let head = &mut self.heads[block];
+        (Block { head, offer_price, offer_quantity, dispatch }, &self.numbers, &mut self.scratch)
+    }
+
+    /// The head of one environment and its lane in it.
+    #[inline(always)]
+    pub fn head(&self, row: usize) -> (&Head, usize) {
+        (&self.heads[row / LANES], row % LANES)
+    }
+
+    /// What is known of one agent in one environment.
+    #[inline]
+    pub fn cell(&self, kind: Cells, row: usize, agent: usize) -> f64 {
+        self.cells[self.place(kind, row, agent)][row % LANES]
+    }
+
+    /// Puts back what is known of one agent in one environment.
+    pub fn set_cell(&mut self, kind: Cells, row: usize, agent: usize, x: f64) {
+        let place = self.place(kind, row, agent);
+        self.cells[place][row % LANES] = x;
+    }
+
+    #[inline(always)]
+    fn place(&self, kind: Cells, row: usize, agent: usize) -> usize {
+        (row / LANES * Cells::COUNT + kind as usize) * self.agents + agent
     }
 
     /// The random streams of one environment in its episode.
     #[inline]
     pub fn streams(&self, row: usize) -> Streams {
-        Streams::new(self.state.seed[row], self.state.episode[row])
+        let (head, lane) = self.head(row);
+        Streams::new(head.seed[lane], head.episode[lane])
     }
 
     /// The hour of the series that the next step clears; past the end of the series, its last hour.
-    #[inline(always)]
+    #[inline]
     pub fn series_hour(&self, scenario: &Scenario, row: usize) -> u32 {
-        self.state.start[row].saturating_add(self.state.t[row]).min(scenario.demand.len() as u32 - 1)
+        let (head, lane) = self.head(row);
+        head.series_hours(scenario)[lane]
     }
 
-    /// In the environments that `scratch.resetting` marks there was no last step.
+    /// In the environments of a block that `scratch.resetting` marks there was no last step.
     #[inline(always)]
-    pub fn forget_last_step(&mut self, scenario: &Scenario) {
-        let agents = scenario.agents();
-        let Self { state, scratch, .. } = self;
-        for (block, reset) in scratch.resetting.chunks_exact(LANES).enumerate() {
-            let cells = block * agents..(block + 1) * agents;
-            let of_agents = state.offer_price[cells.clone()].iter_mut();
-            let of_agents = of_agents.chain(&mut state.offer_quantity[cells.clone()]).chain(&mut state.dispatch[cells]);
-            for lanes in [&mut state.price[block], &mut state.unserved[block]].into_iter().chain(of_agents) {
-                for (x, reset) in lanes.0.iter_mut().zip(reset) {
-                    *x = if *reset { 0.0 } else { *x };
-                }
+    pub fn forget_last_step(&mut self, block: usize) {
+        let reset = self.scratch.resetting[block];
+        let size = Cells::COUNT * self.agents;
+        let head = &mut self.heads[block];
+        let of_agents = self.cells[block * size..][..size].iter_mut();
+        for lanes in [&mut head.price, &mut head.unserved].into_iter().chain(of_agents) {
+            for l in 0..LANES {
+                lanes[l] = if reset[l] { 0.0 } else { lanes[l] };
             }
         }
     }
@@ -211,18 +247,6 @@ impl Shard {
     /// Draws the numbers of one environment's episode; they follow from its seed and episode.
     pub fn draw_numbers(&mut self, scenario: &Scenario, row: usize) {
         let streams = self.streams(row);
-        if let Numbers::Drawn { lanes, slots } = &mut self.numbers {
-            let drawn = &mut self.scratch.numbers;
-            scenario.draw(streams, drawn);
-            for (lanes, x) in lanes[row / LANES * *slots..].iter_mut().zip(drawn) {
-                lanes[row % LANES] = *x;
-            }
-        }
+        self.numbers.draw(scenario, streams, row, &mut self.scratch.numbers);
     }
-}
-
-/// One environment's numbers out of lanes: `cells` is (blocks, A), the result one number per agent.
-#[inline]
-pub fn of_row(cells: &[Lanes], agents: usize, row: usize) -> impl Iterator<Item = f64> + '_ {
-    cells[row / LANES * agents..][..agents].iter().map(move |lanes| lanes[row % LANES])
 }

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::scenario::{Scenario, fnv1a};
 use crate::seats::Seats;
-use crate::shard::{Shard, of_row};
+use crate::shard::{Cells, Shard};
 use crate::simd::LANES;
 use crate::step::Outputs;
 
@@ -126,22 +126,23 @@ struct Saved {
 
 impl Saved {
     fn new(scenario: &Scenario, shard: &Shard) -> Self {
-        let (rows, agents) = (shard.rows(), scenario.agents());
-        let state = &shard.state;
-        let cells = |lanes, width| (0..rows).flat_map(|row| of_row(lanes, width, row)).collect();
+        let rows = 0..shard.rows();
+        let agents = scenario.agents();
+        let heads = || rows.clone().map(|row| shard.head(row));
+        let cells = |kind| rows.clone().flat_map(|row| (0..agents).map(move |i| shard.cell(kind, row, i))).collect();
         Self {
-            seed: state.seed[..rows].to_vec(),
-            episode: state.episode[..rows].to_vec(),
-            t: state.t[..rows].to_vec(),
-            start: state.start[..rows].to_vec(),
-            demand: cells(&state.demand, 1),
-            price: cells(&state.price, 1),
-            unserved: cells(&state.unserved, 1),
-            started: state.started[..rows].to_vec(),
-            finished: state.finished[..rows].to_vec(),
-            offer_price: cells(&state.offer_price, agents),
-            offer_quantity: cells(&state.offer_quantity, agents),
-            dispatch: cells(&state.dispatch, agents),
+            seed: heads().map(|(head, l)| head.seed[l]).collect(),
+            episode: heads().map(|(head, l)| head.episode[l]).collect(),
+            t: heads().map(|(head, l)| head.t[l]).collect(),
+            start: heads().map(|(head, l)| head.start[l]).collect(),
+            demand: heads().map(|(head, l)| head.demand[l]).collect(),
+            price: heads().map(|(head, l)| head.price[l]).collect(),
+            unserved: heads().map(|(head, l)| head.unserved[l]).collect(),
+            started: heads().map(|(head, l)| head.started[l]).collect(),
+            finished: heads().map(|(head, l)| head.finished[l]).collect(),
+            offer_price: cells(Cells::OfferPrice),
+            offer_quantity: cells(Cells::OfferQuantity),
+            dispatch: cells(Cells::Dispatch),
         }
     }
 
@@ -158,28 +159,24 @@ impl Saved {
 
     /// Puts everything back; the numbers of the episodes follow from seed and episode.
     fn restore(&self, scenario: &Scenario, shard: &mut Shard) {
-        let (rows, agents) = (shard.rows(), scenario.agents());
-        let state = &mut shard.state;
-        state.seed[..rows].copy_from_slice(&self.seed);
-        state.episode[..rows].copy_from_slice(&self.episode);
-        state.t[..rows].copy_from_slice(&self.t);
-        state.start[..rows].copy_from_slice(&self.start);
-        state.started[..rows].copy_from_slice(&self.started);
-        state.finished[..rows].copy_from_slice(&self.finished);
-        for (lanes, cells, width) in [
-            (&mut state.demand, &self.demand, 1),
-            (&mut state.price, &self.price, 1),
-            (&mut state.unserved, &self.unserved, 1),
-            (&mut state.offer_price, &self.offer_price, agents),
-            (&mut state.offer_quantity, &self.offer_quantity, agents),
-            (&mut state.dispatch, &self.dispatch, agents),
-        ] {
-            for (cell, x) in cells.iter().enumerate() {
-                let (row, column) = (cell / width, cell % width);
-                lanes[row / LANES * width + column][row % LANES] = *x;
+        let agents = scenario.agents();
+        for row in 0..shard.rows() {
+            let (head, l) = (&mut shard.heads[row / LANES], row % LANES);
+            head.seed[l] = self.seed[row];
+            head.episode[l] = self.episode[row];
+            head.t[l] = self.t[row];
+            head.start[l] = self.start[row];
+            head.demand[l] = self.demand[row];
+            head.price[l] = self.price[row];
+            head.unserved[l] = self.unserved[row];
+            head.started[l] = self.started[row];
+            head.finished[l] = self.finished[row];
+            for agent in 0..agents {
+                let cell = row * agents + agent;
+                shard.set_cell(Cells::OfferPrice, row, agent, self.offer_price[cell]);
+                shard.set_cell(Cells::OfferQuantity, row, agent, self.offer_quantity[cell]);
+                shard.set_cell(Cells::Dispatch, row, agent, self.dispatch[cell]);
             }
-        }
-        for row in 0..rows {
             if self.started[row] {
                 shard.draw_numbers(scenario, row);
             }

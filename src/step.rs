@@ -1,15 +1,18 @@
 //! The order of one step: bids, clearing, settlement, reward, clock, observation.
 
-use crate::bidding;
+use std::ops::Range;
+
+use crate::bidding::{self, Action};
 use crate::clearing;
+use crate::numbers::{Number, WithNumbers};
 use crate::publish;
-use crate::rewards::{self, AgentStep};
+use crate::rewards;
 use crate::rows::{self, Template};
 use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
 use crate::settle;
-use crate::shard::Shard;
+use crate::shard::{Block, Head, Scratch, Shard};
 use crate::simd::{LANES, Vector, Work};
 use crate::spec::{EpisodeEnd, named};
 
@@ -108,8 +111,9 @@ impl Work for Observe<'_, '_> {
         let Game { scenario, template, seats, .. } = *self.game;
         rows::observe(simd, scenario, template, seats, self.shard, self.out.observations);
         let size = seats.acting().len() * scenario.width;
-        for (row, started) in self.shard.state.started[..self.shard.rows()].iter().enumerate() {
-            if !started {
+        for row in 0..self.shard.rows() {
+            let (head, lane) = self.shard.head(row);
+            if !head.started[lane] {
                 self.out.observations[row * size..][..size].fill(0.0);
             }
         }
@@ -133,11 +137,14 @@ impl Work for Reset<'_, '_> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Self { game, resets, shard, out } = self;
-        let (first, rows) = (shard.first, shard.rows());
-        for row in 0..rows {
-            shard.scratch.resetting[row] = resets.mask.is_none_or(|mask| mask[first + row]);
+        let first = shard.first;
+        let mut any = false;
+        for row in 0..shard.rows() {
+            let reset = resets.mask.is_none_or(|mask| mask[first + row]);
+            shard.scratch.resetting[row / LANES][row % LANES] = reset;
+            any |= reset;
         }
-        if !shard.scratch.resetting[..rows].contains(&true) {
+        if !any {
             return;
         }
         let given = |row| {
@@ -170,26 +177,64 @@ pub fn step<V: Vector>(
 ) {
     let Game { scenario, template, seats, .. } = *game;
     // Finished rows are stepped with the others, which does no harm, and then reset: no stage needs a mask.
-    let resetting = shard.state.finished.contains(&true);
-    if resetting {
-        shard.scratch.resetting.copy_from_slice(&shard.state.finished);
-    }
+    let resetting = mark_finished(shard);
 
     let (actions, _) = actions.as_chunks();
     for block in 0..shard.blocks() {
-        bidding::offer(simd, scenario, seats, shard, block, &actions[block * LANES * seats.acting().len()..]);
-        clearing::clear(simd, scenario, shard, block);
-        settle_and_reward(simd, game, shard, block, out);
+        let rows = block * LANES..shard.rows().min((block + 1) * LANES);
+        let actions = &actions[rows.start * seats.acting().len()..];
+        let (state, numbers, scratch) = shard.block(block);
+        numbers.with(simd, block, Play { game, block: state, scratch, actions, rows, out });
     }
-    clock(simd, game, shard, out);
     if resetting {
         reset(simd, game, shard, |_| (None, None), out);
     }
     rows::observe(simd, scenario, template, seats, shard, out.observations);
 
-    if autoreset == Autoreset::SameStep && shard.state.finished.contains(&true) {
+    if autoreset == Autoreset::SameStep && mark_finished(shard) {
         reset_at_once(simd, game, shard, out);
     }
+}
+
+/// The step of one block: all but the observation.
+struct Play<'a, 'b> {
+    game: &'a Game<'a>,
+    block: Block<'a>,
+    scratch: &'a mut Scratch,
+    /// (rows, L) from the block's first row on.
+    actions: &'a [Action],
+    /// The block's rows in the shard.
+    rows: Range<usize>,
+    out: &'a mut Outputs<'b>,
+}
+
+impl<V: Vector> WithNumbers<V> for Play<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<N: Number>(self, simd: V, numbers: &[N]) {
+        let Self { game, mut block, scratch, actions, rows, out } = self;
+        let scenario = game.scenario;
+        bidding::offer(simd, scenario, game.seats, numbers, &mut block, actions);
+        clearing::clear(simd, scenario, numbers, &mut block, scratch);
+        settle::settle(simd, scenario, numbers, &block, &mut scratch.profits);
+        rewards::reward(simd, scenario, game.seats, numbers, &block, scratch);
+        publish(simd, &block, scratch, rows.clone(), out);
+        clock(game, &mut block, rows, out);
+        let demand = series::demand(simd, scenario, numbers, block.head);
+        simd.store(demand, &mut block.head.demand);
+    }
+}
+
+/// Marks the finished environments for a reset and tells whether there are any.
+#[inline(always)]
+fn mark_finished(shard: &mut Shard) -> bool {
+    let mut any = false;
+    for (resetting, head) in shard.scratch.resetting.iter_mut().zip(&shard.heads) {
+        *resetting = head.finished;
+        any |= head.finished != [false; LANES];
+    }
+    any
 }
 
 /// Starts the episodes of the environments that `scratch.resetting` marks, all but their observations. `given` names the
@@ -204,28 +249,32 @@ fn reset<V: Vector>(
 ) {
     begin_episodes(simd, game.scenario, shard, given);
     let (agents, acting) = (game.scenario.agents(), game.seats.acting().len());
-    for row in (0..shard.rows()).filter(|&row| shard.scratch.resetting[row]) {
-        out.rewards[row * acting..][..acting].fill(0.0);
-        out.dispatch[row * agents..][..agents].fill(0.0);
-        out.profits[row * agents..][..agents].fill(0.0);
-        out.terminated[row] = false;
-        out.truncated[row] = false;
-        out.prices[row] = 0.0;
-        out.unserved[row] = 0.0;
-        out.demand[row] = shard.state.demand[row / LANES][row % LANES];
+    for row in 0..shard.rows() {
+        let (head, lane) = shard.head(row);
+        if shard.scratch.resetting[row / LANES][lane] {
+            out.rewards[row * acting..][..acting].fill(0.0);
+            out.dispatch[row * agents..][..agents].fill(0.0);
+            out.profits[row * agents..][..agents].fill(0.0);
+            out.terminated[row] = false;
+            out.truncated[row] = false;
+            out.prices[row] = 0.0;
+            out.unserved[row] = 0.0;
+            out.demand[row] = head.demand[lane];
+        }
     }
 }
 
-/// Keeps the true last observations of finished environments apart and starts their next episodes.
+/// Keeps the true last observations of the marked environments apart and starts their next episodes.
 #[inline(always)]
 fn reset_at_once<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
     let Game { scenario, template, seats, .. } = *game;
     let size = seats.acting().len() * scenario.width;
-    for row in (0..shard.rows()).filter(|&row| shard.state.finished[row]) {
-        let cells = row * size..(row + 1) * size;
-        out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
+    for row in 0..shard.rows() {
+        if shard.scratch.resetting[row / LANES][row % LANES] {
+            let cells = row * size..(row + 1) * size;
+            out.final_observations[cells.clone()].copy_from_slice(&out.observations[cells]);
+        }
     }
-    shard.scratch.resetting.copy_from_slice(&shard.state.finished);
     begin_episodes(simd, scenario, shard, |_| (None, None));
     rows::observe(simd, scenario, template, seats, shard, out.observations);
 }
@@ -239,100 +288,81 @@ fn begin_episodes<V: Vector>(
     given: impl Fn(usize) -> (Option<u64>, Option<u32>),
 ) {
     for row in 0..shard.rows() {
-        if !shard.scratch.resetting[row] {
+        let (block, lane) = (row / LANES, row % LANES);
+        if !shard.scratch.resetting[block][lane] {
             continue;
         }
         let (seed, start) = given(row);
-        let state = &mut shard.state;
+        let head = &mut shard.heads[block];
         if let Some(seed) = seed {
-            state.seed[row] = seed;
-            state.episode[row] = 0;
-        } else if state.started[row] {
-            state.episode[row] += 1;
+            head.seed[lane] = seed;
+            head.episode[lane] = 0;
+        } else if head.started[lane] {
+            head.episode[lane] += 1;
         }
-        state.started[row] = true;
-        state.finished[row] = false;
-        state.t[row] = 0;
+        head.started[lane] = true;
+        head.finished[lane] = false;
+        head.t[lane] = 0;
         shard.draw_numbers(scenario, row);
-        shard.state.start[row] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
+        shard.heads[block].start[lane] = start.unwrap_or_else(|| series::start(scenario, shard.streams(row)));
     }
-    shard.forget_last_step(scenario);
-    // Demand follows from seed, episode and step, so that it may be drawn again where nothing was reset.
-    draw_demand(simd, scenario, shard);
-}
-
-/// Draws the demand that the next step clears.
-#[inline(always)]
-fn draw_demand<V: Vector>(simd: V, scenario: &Scenario, shard: &mut Shard) {
     for block in 0..shard.blocks() {
-        let demand = series::demand(simd, scenario, shard, block);
-        simd.store(demand, &mut shard.state.demand[block]);
+        if shard.scratch.resetting[block] != [false; LANES] {
+            shard.forget_last_step(block);
+            // Demand follows from seed, episode and step, so that lanes that were not reset may draw theirs again.
+            let (state, numbers, _) = shard.block(block);
+            numbers.with(simd, block, DrawDemand { scenario, head: state.head });
+        }
     }
 }
 
-/// Settles a block and publishes what every agent's step came to.
+/// Draws the demand that the next step of a block clears.
+struct DrawDemand<'a> {
+    scenario: &'a Scenario,
+    head: &'a mut Head,
+}
+
+impl<V: Vector> WithNumbers<V> for DrawDemand<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<N: Number>(self, simd: V, numbers: &[N]) {
+        let demand = series::demand(simd, self.scenario, numbers, self.head);
+        simd.store(demand, &mut self.head.demand);
+    }
+}
+
+/// Writes what a block's step came to into the caller's buffers.
 #[inline(always)]
-fn settle_and_reward<V: Vector>(
-    simd: V,
-    game: &Game<'_>,
-    shard: &mut Shard,
-    block: usize,
-    out: &mut Outputs<'_>,
-) {
-    let Game { scenario, seats, .. } = *game;
-    let (agents, slots) = (scenario.agents(), scenario.slots());
-    let rows = block * LANES..shard.rows().min((block + 1) * LANES);
-    let Shard { state, numbers, scratch, .. } = shard;
-    let cells = block * agents..(block + 1) * agents;
-    let dispatch = &state.dispatch[cells.clone()];
-    let offer_price = &state.offer_price[cells.clone()];
-    let offer_quantity = &state.offer_quantity[cells];
-    let price = simd.load(&state.price[block]);
-    for (agent, (profit, (x, offer))) in scratch.profits.iter_mut().zip(dispatch.iter().zip(offer_price)).enumerate() {
-        let srmc = numbers.of_block(simd, block, slots.srmc(agent));
-        let paid = settle::profit(scenario.rules.pricing, price, simd.load(offer), srmc, simd.load(x));
-        simd.store(paid, profit);
-    }
-    let acting = seats.acting();
-    scratch.rewards.resize(acting.len(), [0.0; LANES]);
-    let unserved = simd.load(&state.unserved[block]);
-    for (reward, &agent) in scratch.rewards.iter_mut().zip(acting) {
-        let step = AgentStep {
-            profit: simd.load(&scratch.profits[agent]),
-            offer_price: simd.load(&offer_price[agent]),
-            offer_quantity: simd.load(&offer_quantity[agent]),
-            capacity: numbers.of_block(simd, block, slots.capacity(agent)),
-            srmc: numbers.of_block(simd, block, slots.srmc(agent)),
-            dispatch: simd.load(&dispatch[agent]),
-            unserved,
-        };
-        *reward = rewards::reward(simd, scenario, numbers, block, &step);
-    }
+fn publish<V: Vector>(simd: V, block: &Block<'_>, scratch: &Scratch, rows: Range<usize>, out: &mut Outputs<'_>) {
+    let (agents, acting) = (block.dispatch.len(), scratch.rewards.len());
     let cells = rows.start * agents..rows.end * agents;
-    publish::agents(simd, dispatch, &mut out.dispatch[cells.clone()]);
+    publish::agents(simd, &*block.dispatch, &mut out.dispatch[cells.clone()]);
     publish::agents(simd, scratch.profits.as_slice(), &mut out.profits[cells]);
-    publish::agents(simd, scratch.rewards.as_slice(), &mut out.rewards[rows.start * acting.len()..rows.end * acting.len()]);
+    publish::agents(simd, scratch.rewards.as_slice(), &mut out.rewards[rows.start * acting..rows.end * acting]);
+    publish::market(&block.head.price.0, &mut out.prices[rows.clone()]);
+    publish::market(&block.head.demand.0, &mut out.demand[rows.clone()]);
+    publish::market(&block.head.unserved.0, &mut out.unserved[rows]);
 }
 
-/// Publishes what the markets came to and moves on by one hour.
+/// Moves on by one hour.
 #[inline(always)]
-fn clock<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &mut Outputs<'_>) {
+fn clock(game: &Game<'_>, block: &mut Block<'_>, rows: Range<usize>, out: &mut Outputs<'_>) {
     let scenario = game.scenario;
-    let rows = shard.rows();
-    let state = &mut shard.state;
-    publish::markets(&state.price, out.prices);
-    publish::markets(&state.demand, out.demand);
-    publish::markets(&state.unserved, out.unserved);
     let (terminates, truncates) =
         (scenario.episode_end == EpisodeEnd::Terminate, scenario.episode_end == EpisodeEnd::Truncate);
     let limit = game.limit.unwrap_or(u32::MAX);
-    state.t.iter_mut().for_each(|t| *t += 1);
-    let flags = out.terminated.iter_mut().zip(out.truncated.iter_mut()).zip(&mut state.finished);
-    for (t, ((terminated, truncated), finished)) in state.t[..rows].iter().zip(flags) {
-        let (ended, cut) = (*t >= scenario.horizon, *t >= limit);
-        *terminated = ended & terminates;
-        *truncated = cut | (ended & truncates);
-        *finished = ended | cut;
+    let head = &mut *block.head;
+    let (mut terminated, mut truncated) = ([false; LANES], [false; LANES]);
+    for l in 0..LANES {
+        head.t[l] += 1;
+        let (ended, cut) = (head.t[l] >= scenario.horizon, head.t[l] >= limit);
+        terminated[l] = ended & terminates;
+        truncated[l] = cut | (ended & truncates);
+        head.finished[l] = ended | cut;
     }
-    draw_demand(simd, scenario, shard);
+    // Lanes to spare never finish.
+    head.finished[rows.len()..].fill(false);
+    publish::market(&terminated, &mut out.terminated[rows.clone()]);
+    publish::market(&truncated, &mut out.truncated[rows]);
 }

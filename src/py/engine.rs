@@ -16,8 +16,7 @@ use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::observers;
 use crate::scenario::Scenario;
-use crate::shard::{SHARD, State, of_row};
-use crate::simd::Lanes;
+use crate::shard::{Cells, SHARD, Shard};
 use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
@@ -281,12 +280,13 @@ impl Engine {
     fn offers<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let batch = self.lock()?;
         let Layout { envs, agents, .. } = batch.layout();
-        let gather = |cells: fn(&State) -> &Vec<Lanes>| {
+        let gather = |kind: Cells| {
             let rows = batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(move |row| (shard, row)));
-            let all: Vec<f64> = rows.flat_map(|(shard, row)| of_row(cells(&shard.state), agents, row)).collect();
+            let of_row = |(shard, row): (&'_ Shard, usize)| (0..agents).map(move |i| shard.cell(kind, row, i));
+            let all: Vec<f64> = rows.flat_map(of_row).collect();
             all.into_pyarray(py).reshape([envs, agents])
         };
-        Ok((gather(|state| &state.offer_price)?, gather(|state| &state.offer_quantity)?))
+        Ok((gather(Cells::OfferPrice)?, gather(Cells::OfferQuantity)?))
     }
 
     /// Capacities, MW, and SRMC, $/MWh, as drawn for the episode, (N, A) each.
@@ -307,10 +307,10 @@ impl Engine {
     /// Where each environment stands: steps taken, hour of the series that the next step clears, episode; (N,) each.
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Clock<'py>> {
         let batch = self.lock()?;
-        let rows = || batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(move |row| (&shard.state, row)));
-        let t: Vec<i64> = rows().map(|(state, row)| i64::from(state.t[row])).collect();
-        let hour: Vec<i64> = rows().map(|(state, row)| i64::from(state.t[row] + state.start[row])).collect();
-        let episode: Vec<i64> = rows().map(|(state, row)| state.episode[row] as i64).collect();
+        let rows = || batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(|row| shard.head(row)));
+        let t: Vec<i64> = rows().map(|(head, l)| i64::from(head.t[l])).collect();
+        let hour: Vec<i64> = rows().map(|(head, l)| i64::from(head.t[l] + head.start[l])).collect();
+        let episode: Vec<i64> = rows().map(|(head, l)| head.episode[l] as i64).collect();
         Ok((t.into_pyarray(py), hour.into_pyarray(py), episode.into_pyarray(py)))
     }
 }
