@@ -27,8 +27,8 @@ pub struct Outcome {
 /// Working memory of the clearing.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    /// Room for one sort key per offer.
-    keys: Vec<u64>,
+    /// Room for one sort key per offer, in the order of places and in merit order.
+    keys: [Vec<u64>; 2],
     /// One random word per offer; read under `TieBreak::Random` only.
     pub ties: Vec<u32>,
 }
@@ -81,14 +81,7 @@ pub fn clear(
 }
 
 /// Shares what is left at the marginal price among all who offer at it, if there are others than the marginal unit.
-fn share(
-    demand: f64,
-    marginal: usize,
-    order: &Order<'_>,
-    prices: &[f64],
-    quantities: &[f64],
-    dispatch: &mut [f64],
-) {
+fn share(demand: f64, marginal: usize, order: &Order<'_>, prices: &[f64], quantities: &[f64], dispatch: &mut [f64]) {
     let at = order.unit(marginal).map(|unit| prices[unit]);
     let ties = |rank: usize| order.unit(rank).map(|unit| prices[unit]) == at;
     let (mut first, mut end) = (marginal, marginal + 1);
@@ -142,9 +135,12 @@ const FEW: usize = 128;
 /// compared without a branch; offers whose prices differ below those bits are put right afterwards.
 fn sort<'a>(tie_break: TieBreak, prices: &[f64], quantities: &[f64], scratch: &'a mut Scratch) -> Order<'a> {
     let Scratch { keys, ties } = scratch;
-    if keys.len() < prices.len() {
-        keys.resize(prices.len(), 0);
+    if keys[0].len() < prices.len() {
+        for keys in &mut *keys {
+            keys.resize(prices.len(), 0);
+        }
     }
+    let [keys, sorted] = keys;
     let bits = usize::BITS - prices.len().leading_zeros();
     let places = (1 << bits) - 1;
     let mut offered = 0;
@@ -152,18 +148,19 @@ fn sort<'a>(tie_break: TieBreak, prices: &[f64], quantities: &[f64], scratch: &'
         keys[offered] = ordered(price) & !places | place as u64;
         offered += usize::from(quantity > 0.0);
     }
-    let keys = &mut keys[..offered];
-    let sorted = match prices.len() {
-        0..=8 => count::<8>(keys, bits),
-        9..=32 => count::<32>(keys, bits),
-        33..=FEW => count::<FEW>(keys, bits),
+    let (keys, sorted) = (&mut keys[..offered], &mut sorted[..offered]);
+    let (keys, vague) = match prices.len() {
+        0..=8 => count::<8>(keys, sorted, bits),
+        9..=16 => count::<16>(keys, sorted, bits),
+        17..=32 => count::<32>(keys, sorted, bits),
+        33..=FEW => count::<FEW>(keys, sorted, bits),
         _ => {
             keys.sort_unstable();
-            bits
+            (keys, bits)
         }
     };
     let word = |place: usize| if tie_break == TieBreak::Random { ties[place] } else { 0 };
-    settle(keys, sorted, |key| {
+    settle(keys, vague, |key| {
         let place = (key & places) as usize;
         (ordered(prices[place]), word(place), place)
     });
@@ -174,7 +171,7 @@ fn sort<'a>(tie_break: TieBreak, prices: &[f64], quantities: &[f64], scratch: &'
 ///
 /// A key's rank is the number of smaller ones: N^2 comparisons, but of half the width, in vectors, without a branch.
 #[inline]
-fn count<const N: usize>(keys: &mut [u64], bits: u32) -> u32 {
+fn count<'a, const N: usize>(keys: &[u64], sorted: &'a mut [u64], bits: u32) -> (&'a mut [u64], u32) {
     const LANES: usize = 8;
     let places = (1 << bits) - 1;
     let mut halves = [i32::MAX; N];
@@ -182,10 +179,11 @@ fn count<const N: usize>(keys: &mut [u64], bits: u32) -> u32 {
         // The sign bit is turned over: vectors compare signed numbers.
         *half = ((key >> 32) as i32 & !places | key as i32 & places) ^ i32::MIN;
     }
-    let mut sorted = [0; N];
+    // A loop of known length pays where it is short; what is beyond the offers is smaller than none.
+    let others = if N <= 2 * LANES { &halves[..] } else { &halves[..keys.len()] };
     for (block, ranked) in halves.as_chunks::<LANES>().0.iter().zip(keys.chunks(LANES)) {
         let mut ranks = [0; LANES];
-        for &other in &halves[..keys.len()] {
+        for &other in others {
             for (rank, &half) in ranks.iter_mut().zip(block) {
                 *rank += i32::from(other < half);
             }
@@ -194,8 +192,7 @@ fn count<const N: usize>(keys: &mut [u64], bits: u32) -> u32 {
             sorted[rank as usize] = key;
         }
     }
-    keys.copy_from_slice(&sorted[..keys.len()]);
-    32 + bits
+    (sorted, 32 + bits)
 }
 
 /// Orders the keys exactly whose bits from `sorted` upwards are the same.
@@ -215,6 +212,7 @@ fn settle<T: Ord>(keys: &mut [u64], sorted: u32, exact: impl Fn(u64) -> T) {
 /// Bits of a finite number such that unsigned order is numerical order; -0 and 0 are the same.
 #[inline]
 fn ordered(x: f64) -> u64 {
-    let bits = (x + 0.0).to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+    let bits = (x + 0.0).to_bits() as i64;
+    // Negative numbers are turned over whole, the others change their sign bit only.
+    (bits ^ (bits >> 63 | i64::MIN)) as u64
 }
