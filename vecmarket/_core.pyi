@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-__all__ = ["Engine", "__version__", "build_info", "check_scenario", "clear", "clear_one", "clear_plain", "names"]
+__all__ = [
+    "Engine",
+    "__version__",
+    "build_info",
+    "check_scenario",
+    "clear",
+    "clear_one",
+    "clear_plain",
+    "names",
+]
 
 __version__: str
 

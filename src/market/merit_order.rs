@@ -175,7 +175,7 @@ fn count<'a, const N: usize>(keys: &[u64], sorted: &'a mut [u64], bits: u32) -> 
     const LANES: usize = 8;
     let places = (1 << bits) - 1;
     let mut halves = [i32::MAX; N];
-    for (half, &key) in halves.iter_mut().zip(&*keys) {
+    for (half, &key) in halves.iter_mut().zip(keys) {
         // The sign bit is turned over: vectors compare signed numbers.
         *half = ((key >> 32) as i32 & !places | key as i32 & places) ^ i32::MIN;
     }

@@ -298,5 +298,5 @@ fn is_number(x: f64) -> bool {
 }
 
 fn is_quantity(x: f64) -> bool {
-    (x >= 0.0) & (x <= LARGEST)
+    (0.0..=LARGEST).contains(&x)
 }
