@@ -174,6 +174,7 @@ pub fn clear_plain<'py>(
         return None;
     }
     MEMORY.with(|memory| {
+        // Whatever making an array may call, it finds the memory taken at worst, and goes the long way.
         let mut memory = memory.try_borrow_mut().ok()?;
         let (scratch, dispatch) = &mut *memory;
         let dispatch = &mut dispatch[..offers];
