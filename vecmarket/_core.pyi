@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-__all__ = ["Engine", "__version__", "build_info", "check_scenario", "clear", "clear_one", "names"]
+__all__ = [
+    "Engine",
+    "__version__",
+    "build_info",
+    "check_scenario",
+    "clear",
+    "clear_one",
+    "clear_plain",
+    "names",
+]
 
 __version__: str
 
@@ -37,6 +46,15 @@ def clear_one(
     threads: int,
     # price, dispatch (G,), unserved, curtailed, marginal
 ) -> tuple[float, NDArray[np.float64], float, float, int]: ...
+def clear_plain(
+    prices: Any,
+    quantities: Any,
+    demand: Any,
+    rules: Any,
+    seed: Any,
+    threads: Any,
+    # as `clear_one`; None where the arguments have to be converted or refused first
+) -> tuple[float, NDArray[np.float64], float, float, int] | None: ...
 
 @disjoint_base
 class Engine:

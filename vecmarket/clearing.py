@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Clearing", "clear"]
 
+_clear_plain = _core.clear_plain
+_new = tuple.__new__
+
 
 class Clearing(NamedTuple):
     """The outcome of one market, or of N markets.
@@ -85,6 +88,17 @@ def clear(
     >>> vm.clear([20.0, 30.0, 50.0], [100.0, 100.0, 100.0], 150.0).price
     30.0
     """
+    # Most calls need nothing converted and nothing refused. The named tuple's own constructor is Python code.
+    outcome = _clear_plain(prices, quantities, demand, rules, seed, threads)
+    if outcome is not None:
+        return _new(Clearing, outcome)
+    return _checked(prices, quantities, demand, rules, seed, threads)
+
+
+def _checked(
+    prices: ArrayLike, quantities: ArrayLike, demand: ArrayLike, rules: MarketRules, seed: int, threads: int
+) -> Clearing:
+    """Clear any markets: convert, or refuse with the place, what the quick way does not take."""
     offer_prices = real_array("prices", prices, np.float64)
     offered = real_array("quantities", quantities, np.float64)
     if offer_prices.ndim not in (1, 2):

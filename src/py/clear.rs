@@ -1,11 +1,13 @@
 //! `vecmarket.clear`: offers in, prices and dispatch out.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
 use rayon::prelude::*;
 
 use super::{detached, extract};
@@ -18,6 +20,9 @@ use crate::spec::{LARGEST, Number, TieBreak, usable};
 
 /// Offers below this many are not worth a thread.
 const WORTH_THREADS: usize = 1 << 14;
+
+/// Offers above this many hide the cost of a call.
+const MOST_PLAIN: usize = 1024;
 
 /// Price floor and cap, $/MWh.
 type Bounds = (f64, f64);
@@ -129,6 +134,56 @@ pub fn clear_one<'py>(
     Ok((outcome.price, dispatch, outcome.unserved, outcome.curtailed, marginal))
 }
 
+/// Clears one market as `clear_one` does if its arguments are what they mostly are; None for all others.
+///
+/// Those are exact float64 arrays (G,), C-contiguous, a float, an int and one thread, all of them good. A caller who gets
+/// None goes the long way, which converts what can be converted and names what is bad.
+#[pyfunction]
+pub fn clear_plain<'py>(
+    py: Python<'py>,
+    prices: &Bound<'py, PyAny>,
+    quantities: &Bound<'py, PyAny>,
+    demand: &Bound<'py, PyAny>,
+    rules: &Bound<'py, PyAny>,
+    seed: &Bound<'py, PyAny>,
+    threads: &Bound<'py, PyAny>,
+) -> Option<ClearedOne<'py>> {
+    thread_local! {
+        static MEMORY: RefCell<(Scratch, [f64; MOST_PLAIN])> = RefCell::new((Scratch::default(), [0.0; MOST_PLAIN]));
+    }
+    let prices = prices.cast_exact::<PyArray1<f64>>().ok()?;
+    let quantities = quantities.cast_exact::<PyArray1<f64>>().ok()?;
+    let offers = prices.len();
+    let fits = (1..=MOST_PLAIN).contains(&offers) && quantities.len() == offers;
+    if !fits || threads.cast_exact::<PyInt>().ok()?.extract::<i64>().ok()? != 1 {
+        return None;
+    }
+    let (rules, bounds) = compiled(rules).ok()?;
+    let job = Job {
+        rules,
+        bounds,
+        seed: seed.cast_exact::<PyInt>().ok()?.extract().ok()?,
+        offers,
+        // Copies: a guard on each array would take longer than the clearing of a few offers.
+        prices: &prices.to_vec().ok()?,
+        quantities: &quantities.to_vec().ok()?,
+        demand: &[demand.cast_exact::<PyFloat>().ok()?.value()],
+        single: true,
+    };
+    if !job.is_sound() {
+        return None;
+    }
+    MEMORY.with(|memory| {
+        // Whatever making an array may call, it finds the memory taken at worst, and goes the long way.
+        let mut memory = memory.try_borrow_mut().ok()?;
+        let (scratch, dispatch) = &mut *memory;
+        let dispatch = &mut dispatch[..offers];
+        let outcome = job.run_row(0, scratch, dispatch);
+        let marginal = outcome.marginal.map_or(-1, |unit| unit as i64);
+        Some((outcome.price, PyArray1::from_slice(py, dispatch), outcome.unserved, outcome.curtailed, marginal))
+    })
+}
+
 /// The rules as the kernels use them, and floor and cap.
 ///
 /// `MarketRules` are frozen, so the last ones are kept: reading six fields by name would cost more than a clearing.
@@ -170,6 +225,9 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn check(&self) -> Result<()> {
+        if self.is_sound() {
+            return Ok(());
+        }
         let place = |name: &str, i: usize| {
             if self.single {
                 format!("{name}[{i}]")
@@ -182,14 +240,14 @@ impl Job<'_> {
             return usable(&place, self.demand[i]);
         }
         for (i, x) in self.quantities.iter().enumerate() {
-            if !(0.0..=LARGEST).contains(x) {
+            if !is_quantity(*x) {
                 let reason = format!("must be finite, >= 0 and <= {LARGEST:e}, got {x}");
                 return Err(Error::value(place("quantities", i), reason));
             }
         }
         let (floor, cap) = self.bounds;
         for (i, x) in self.prices.iter().enumerate() {
-            if x.is_nan() || x.abs() > LARGEST {
+            if !is_number(*x) {
                 return usable(&place("prices", i), *x);
             }
             if *x < floor || *x > cap {
@@ -198,6 +256,15 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether every number can be used: all of them without a branch, since hardly ever one is bad.
+    fn is_sound(&self) -> bool {
+        let (floor, cap) = self.bounds;
+        let demand = self.demand.iter().fold(true, |sound, x| sound & is_number(*x));
+        let quantities = self.quantities.iter().fold(true, |sound, x| sound & is_quantity(*x));
+        let prices = self.prices.iter().fold(true, |sound, x| sound & is_number(*x) & (*x >= floor) & (*x <= cap));
+        demand & quantities & prices
     }
 
     /// Clears the markets whose dispatch is `dispatch`, the first of which is market `first`.
@@ -224,4 +291,13 @@ impl Job<'_> {
             dispatch,
         )
     }
+}
+
+/// Whether a number is finite and of a size that sums can carry, as [`usable`] says.
+fn is_number(x: f64) -> bool {
+    x.abs() <= LARGEST
+}
+
+fn is_quantity(x: f64) -> bool {
+    (0.0..=LARGEST).contains(&x)
 }

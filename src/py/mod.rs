@@ -83,7 +83,7 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{build_info, check_scenario, clear::clear, clear::clear_one, names};
+    use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
     use pyo3::prelude::*;
 
     #[pymodule_init]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,47 @@ def test_rules_seed_and_threads() -> None:
     assert len({tuple(row) for row in one.dispatch}) > 1
 
 
+@pytest.mark.parametrize("offers", [1, 5, 8, 9, 16, 40, 128, 129, 1024, 1025])
+@pytest.mark.parametrize("rules", [vm.MarketRules(), vm.MarketRules(tie_break="random", price_cap=90.0)])
+def test_one_market_clears_alike_however_it_is_written(offers: int, rules: vm.MarketRules) -> None:
+    """Plain arrays take a shorter way through the core than what has to be converted."""
+    rng = np.random.default_rng(offers)
+    for _ in range(20):
+        prices, quantities = rng.integers(-20, 80, offers) * 0.5, rng.integers(0, 4, offers) * 1.25
+        demand = float(rng.uniform(-0.1, 1.2) * quantities.sum())
+        plain = vm.clear(prices, quantities, demand, rules=rules, seed=7)
+        assert type(plain) is vm.Clearing
+        read_only = prices.copy()
+        read_only.flags.writeable = False
+        for other in (
+            vm.clear(prices.tolist(), quantities.tolist(), demand, rules=rules, seed=7),
+            vm.clear(np.repeat(prices, 2)[::2], quantities.astype(np.float32), demand, rules=rules, seed=7),
+            vm.clear(prices.astype(">f8"), quantities, np.float64(demand), rules=rules, seed=np.int64(7)),
+            vm.clear(prices=read_only, quantities=quantities, demand=demand, rules=rules, seed=7, threads=2),
+        ):
+            assert other[:1] + other[2:] == plain[:1] + plain[2:]
+            assert [type(x) for x in other] == [type(x) for x in plain]
+            assert other.dispatch.tobytes() == plain.dispatch.tobytes()
+
+
+def test_what_was_cleared_before_stays() -> None:
+    prices, quantities = np.array(PRICES), np.array(QUANTITIES)
+    first = vm.clear(prices, quantities, 150.0)
+    second = vm.clear(prices, quantities, 250.0)
+    assert first.dispatch.tolist() == [50.0, 100.0, 0.0]
+    assert second.dispatch.tolist() == [100.0, 100.0, 50.0]
+    assert first.dispatch.flags.writeable
+
+
+def test_the_signature_says_how_to_call_it() -> None:
+    parameters = inspect.signature(vm.clear).parameters
+    assert list(parameters) == ["prices", "quantities", "demand", "rules", "seed", "threads"]
+    assert [p.default for p in parameters.values()][3:] == [vm.MarketRules(), 0, 1]
+    assert all(
+        parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ("rules", "seed", "threads")
+    )
+
+
 def test_inputs_stay() -> None:
     prices, quantities, demand = np.array([PRICES]), np.array([QUANTITIES]), np.array([150.0])
     before = [a.copy() for a in (prices, quantities, demand)]
@@ -122,6 +164,45 @@ def test_bad_values(prices: Any, quantities: Any, demand: Any, name: str) -> Non
 def test_bad_types(arguments: Any, name: str) -> None:
     with pytest.raises(TypeError, match=name):
         vm.clear(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("prices", "quantities", "demand", "message"),
+    [
+        ([1.0, np.nan], [1.0, 1.0], 5.0, r"prices\[1\]: must be finite, got NaN"),
+        ([1.0, 2e15], [1.0, 1.0], 5.0, r"prices\[1\]: must be within \+-1e15, got 2000000000000000"),
+        ([1.0, 60.0], [1.0, 1.0], 5.0, r"prices\[1\]: must lie within floor and cap, \[0, 50\], got 60"),
+        ([-1.0, 1.0], [1.0, 1.0], 5.0, r"prices\[0\]: must lie within floor and cap, \[0, 50\], got -1"),
+        ([1.0, 1.0], [1.0, -0.5], 5.0, r"quantities\[1\]: must be finite, >= 0 and <= 1e15, got -0\.5"),
+        ([1.0, 1.0], [np.inf, 1.0], 5.0, r"quantities\[0\]: must be finite, >= 0 and <= 1e15, got inf"),
+        ([1.0, 1.0], [1.0, 1.0], np.inf, "demand: must be finite, got inf"),
+        ([1.0, np.nan], [1.0, -1.0], np.nan, "demand: must be finite, got NaN"),
+        ([1.0, 1.0], [1.0], 5.0, r"quantities: must have the shape of prices, \(2,\), got \(1,\)"),
+        ([1.0, 1.0], [[1.0, 1.0]], 5.0, r"quantities: must have the shape of prices, \(2,\), got \(1, 2\)"),
+        ([], [], 5.0, r"prices: a market needs at least one offer, got shape \(0,\)"),
+    ],
+)
+def test_plain_arrays_are_refused_like_lists(
+    prices: Any, quantities: Any, demand: float, message: str
+) -> None:
+    rules = vm.MarketRules(price_floor=0.0, price_cap=50.0)
+    for make in (np.array, list):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            vm.clear(make(prices), make(quantities), demand, rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"seed": True}, "seed"),
+        ({"seed": -1}, "seed"),
+        ({"threads": True}, "threads"),
+        ({"rules": None}, "rules"),
+    ],
+)
+def test_bad_options_beside_plain_arrays(options: dict[str, Any], name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=name):
+        vm.clear(np.array(PRICES), np.array(QUANTITIES), 150.0, **options)
 
 
 def test_bad_rules() -> None:

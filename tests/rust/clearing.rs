@@ -12,11 +12,15 @@ const RULES: Rules =
 
 fn run(rules: Rules, prices: &[f64], quantities: &[f64], demand: f64) -> (Outcome, Vec<f64>) {
     let mut scratch = Scratch::default();
-    // Words that differ, so that a random order is not the order of places.
-    scratch.ties = (0..prices.len() as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
+    scratch.ties = words(prices.len());
     let mut dispatch = vec![f64::NAN; prices.len()];
     let outcome = clear(rules, NO_BOUNDS, prices, quantities, demand, &mut scratch, &mut dispatch);
     (outcome, dispatch)
+}
+
+/// Words that differ, so that a random order is not the order of places.
+fn words(offers: usize) -> Vec<u32> {
+    (0..offers as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect()
 }
 
 #[test]
@@ -98,6 +102,53 @@ proptest! {
         } else {
             prop_assert_eq!(outcome.marginal, None);
         }
+    }
+}
+
+/// The market as `docs/market.md` has it, by a plain sort: what one market comes to has to be the same to the bit.
+fn by_sorting(rules: Rules, prices: &[f64], quantities: &[f64], demand: f64) -> (Outcome, Vec<f64>) {
+    let word = |unit: usize| if rules.tie_break == TieBreak::Random { words(prices.len())[unit] } else { 0 };
+    let mut order: Vec<usize> = (0..prices.len()).filter(|unit| quantities[*unit] > 0.0).collect();
+    order.sort_by(|a, b| prices[*a].partial_cmp(&prices[*b]).unwrap().then(word(*a).cmp(&word(*b))).then(a.cmp(b)));
+    let mut dispatch = vec![0.0; prices.len()];
+    let mut supply = 0.0;
+    for &unit in &order {
+        let before = supply;
+        supply += quantities[unit];
+        dispatch[unit] = quantities[unit];
+        if supply < demand - 1e-9 * demand.max(1.0) {
+            continue;
+        }
+        dispatch[unit] = (demand - before).min(quantities[unit]);
+        let tied: Vec<usize> = order.iter().copied().filter(|other| prices[*other] == prices[unit]).collect();
+        if rules.tie_break == TieBreak::ProRata && tied.len() > 1 {
+            let cheaper = order.iter().filter(|other| prices[**other] < prices[unit]);
+            let cheaper = cheaper.fold(0.0, |sum, other| sum + quantities[*other]);
+            let share = ((demand - cheaper) / tied.iter().fold(0.0, |sum, other| sum + quantities[*other])).min(1.0);
+            tied.iter().for_each(|other| dispatch[*other] = share * quantities[*other]);
+        }
+        return (Outcome { price: prices[unit], unserved: 0.0, curtailed: 0.0, marginal: Some(unit) }, dispatch);
+    }
+    let dearest = order.last().copied();
+    let price = dearest.map_or(0.0, |unit| prices[unit]);
+    (Outcome { price, unserved: demand - supply, curtailed: 0.0, marginal: dearest }, dispatch)
+}
+
+proptest! {
+    /// Prices that differ in their last bits only, or not at all, in markets of every size that is sorted in its own way.
+    #[test]
+    fn neighbouring_prices_stand_in_their_order(
+        (offers, part) in (prop::sample::select(vec![1usize, 7, 8, 9, 16, 17, 32, 33, 100, 128, 129, 300]), 0.0f64..1.2)
+            .prop_flat_map(|(most, part)| (prop::collection::vec((0u64..6, 0.0f64..10.0, 0u8..6), 1..=most), Just(part))),
+        base in prop::sample::select(vec![-1e15f64, -40.0, -1e-300, -0.0, 0.0, 1e-320, 0.1, 30.0, 1e15 / 2.0]),
+        distance in prop::sample::select(vec![1u64, 1 << 20, 1 << 40, 1 << 46]),
+        tie_break in prop::sample::select(TieBreak::ALL),
+    ) {
+        let prices: Vec<f64> = offers.iter().map(|(steps, ..)| f64::from_bits(base.to_bits() + steps * distance)).collect();
+        let quantities: Vec<f64> = offers.iter().map(|(_, q, empty)| if *empty == 0 { 0.0 } else { *q }).collect();
+        let demand = (part * quantities.iter().sum::<f64>()).max(0.01);
+        let rules = Rules { tie_break, ..RULES };
+        prop_assert_eq!(run(rules, &prices, &quantities, demand), by_sorting(rules, &prices, &quantities, demand));
     }
 }
 
