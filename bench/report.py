@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,13 @@ from vecmarket.files import write_atomically
 CASE_GENERATORS, CASE_DRAW = 5, "normal"
 MOST_LOAD = 0.5  # before the run
 MOST_APART = 1.5  # dearest over cheapest cost of the same case
+
+METHOD = (
+    "Every number comes from this one run. The sides of a table take turns in one process (A B A B ...); "
+    "a cost is the median over the turns, and a ratio is the median of the ratios pair by pair. Actions "
+    "are random and differ between environments and steps, demand noise is on, and numba has compiled "
+    "before the clock starts. All sides play the scenario `default`.\n"
+)
 
 
 class Table(NamedTuple):
@@ -37,9 +45,11 @@ class Table(NamedTuple):
         return f"## {self.title}\n\n{self.note}\n\n" + "\n".join(lines) + "\n"
 
 
-def write_results(path: Path, preface: str, tables: Iterable[Table], figure: Path | None) -> None:
+def write_results(
+    path: Path, preface: str, tables: Iterable[Table], figure: Path | None, title: str = "Measured speed"
+) -> None:
     """Write the page of results."""
-    parts = ["# Measured speed\n", preface, *(table.markdown() for table in tables)]
+    parts = [f"# {title}\n", preface, *(table.markdown() for table in tables)]
     if figure is not None:
         name = os.path.relpath(figure, path.parent)
         parts.append(
@@ -97,21 +107,20 @@ def busy(load_before: float | None, tables: Iterable[Table]) -> str:
     return f"The machine was busy: {'; '.join(reasons)}.\n\n" if reasons else ""
 
 
-def preface(command: str, load_before: float | None) -> str:
+def preface(
+    command: str,
+    load_before: float | None,
+    method: str = METHOD,
+    packages: Sequence[str] = ("numpy", "numba", "gymnasium"),
+) -> str:
     """Return the date, the machine with its present load, the versions and the method, as Markdown."""
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "command": f"`{command}`",
         "machine": f"{_cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "load before the run": "not reported" if load_before is None else f"{load_before:.2f}",
-        "versions": ", ".join(f"{name} {found}" for name, found in _versions().items()),
+        "versions": ", ".join(f"{name} {found}" for name, found in _versions(packages).items()),
     }
-    method = (
-        "Every number comes from this one run. The sides of a table take turns in one process (A B A B ...); "
-        "a cost is the median over the turns, and a ratio is the median of the ratios pair by pair. Actions "
-        "are random and differ between environments and steps, demand noise is on, and numba has compiled "
-        "before the clock starts. All sides play the scenario `default`.\n"
-    )
     return "\n".join(f"- {name}: {fact}" for name, fact in facts.items()) + f"\n\n{method}"
 
 
@@ -125,10 +134,12 @@ def _cpu_name() -> str:
     return platform.processor() or "unknown processor"
 
 
-def _versions() -> dict[str, str]:
-    packages = ("numpy", "numba", "gymnasium")
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of Python, of this package, of those packages that are installed, and of rustc."""
     versions = {"vecmarket": vecmarket.__version__, "Python": platform.python_version()}
-    versions |= {package: version(package) for package in packages}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     if rustc := shutil.which("rustc"):
         answer = subprocess.run(
             [rustc, "--version"], capture_output=True, text=True, check=False
