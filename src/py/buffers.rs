@@ -21,20 +21,20 @@ pub type Flags = Py<PyArrayDyn<bool>>;
 
 /// One array per output; see [`Outputs`] for the shapes, here with an optional leading k.
 ///
-/// They are views of two arrays that nobody else is handed: a guard of rust-numpy's takes a fifth of the time of a small
-/// market's step, so a step takes two of them, not ten. A guard of the whole excludes every guard of a part.
+/// They are views of two arrays that nobody else is handed: a guard of rust-numpy's costs about 70 ns, a small market's
+/// step about 400, so a call takes two guards and not ten. A guard of the whole excludes every guard of a part.
 pub struct Buffers {
     pub layout: Layout,
     steps: usize,
     /// The float64 parts, then the float32 parts.
     numbers: Py<PyArray1<f64>>,
+    /// The bool parts, and one mark per environment beside the outputs.
     flags: Py<PyArray1<bool>>,
     pub observations: Named<f32>,
     pub final_observations: Named<f32>,
     pub rewards: Named<f32>,
     pub terminated: Named<bool>,
     pub truncated: Named<bool>,
-    pub over: Named<bool>,
     pub prices: Named<f64>,
     pub demand: Named<f64>,
     pub unserved: Named<f64>,
@@ -52,20 +52,19 @@ impl Buffers {
         let numbers = zeros::<f64>(py, doubles + floats.div_ceil(2))?;
         let flags = zeros::<bool>(py, 3 * k * envs)?;
 
-        let mut f64s = Parts::new(numbers.bind(py).as_any().clone(), steps);
+        let mut f64s = Parts::new(numbers.bind(py), steps);
         let prices = f64s.next("prices", &[envs])?;
         let demand = f64s.next("demand", &[envs])?;
         let unserved = f64s.next("unserved", &[envs])?;
         let dispatch = f64s.next("dispatch", &[envs, agents])?;
         let profits = f64s.next("profits", &[envs, agents])?;
-        let mut f32s = Parts::new(f64s.rest()?.call_method1("view", (f32::get_dtype(py),))?, steps);
+        let mut f32s = Parts::new(&f64s.rest()?.call_method1("view", (f32::get_dtype(py),))?, steps);
         let observations = f32s.next("observations", &[envs, acting, width])?;
         let final_observations = f32s.next("final_observations", &[envs, acting, width])?;
         let rewards = f32s.next("rewards", &[envs, acting])?;
-        let mut bools = Parts::new(flags.bind(py).as_any().clone(), steps);
+        let mut bools = Parts::new(flags.bind(py), steps);
         let terminated = bools.next("terminated", &[envs])?;
         let truncated = bools.next("truncated", &[envs])?;
-        let over = bools.next("over", &[envs])?;
 
         Ok(Self {
             layout,
@@ -77,7 +76,6 @@ impl Buffers {
             rewards,
             terminated,
             truncated,
-            over,
             prices,
             demand,
             unserved,
@@ -86,7 +84,7 @@ impl Buffers {
         })
     }
 
-    /// Borrows every array for writing and hands out their memory: the outputs, and `over`.
+    /// Borrows every array for writing and hands out their memory: the outputs, and the marks.
     pub fn write<R>(&self, py: Python<'_>, work: impl FnOnce(Outputs<'_>, &mut [bool]) -> Result<R>) -> Result<R> {
         let mut numbers = self.numbers.bind(py).try_readwrite().map_err(|error| self.culprit(py, error))?;
         let mut flags = self.flags.bind(py).try_readwrite().map_err(|error| self.culprit(py, error))?;
@@ -135,14 +133,13 @@ impl Buffers {
         self.all().into_iter().try_for_each(|array| array.check_locked(py))
     }
 
-    fn all(&self) -> [&dyn Part; 11] {
+    fn all(&self) -> [&dyn Part; 10] {
         [
             &self.observations,
             &self.final_observations,
             &self.rewards,
             &self.terminated,
             &self.truncated,
-            &self.over,
             &self.prices,
             &self.demand,
             &self.unserved,
@@ -178,16 +175,28 @@ impl Buffers {
     /// The outputs by name.
     pub fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
-        for array in self.all().into_iter().filter(|array| array.name() != self.over.name) {
+        for array in self.all() {
             dict.set_item(array.name(), array.object(py))?;
         }
         Ok(dict)
     }
 
-    /// Views of all arrays by name.
+    /// Views of the arrays of a single step, those with one entry per market put together.
     pub fn views<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shape = [3, self.layout.envs];
+        let markets: Named<f64> = Parts::new(self.numbers.bind(py), None).next("markets", &shape)?;
+        let flags: Named<bool> = Parts::new(self.flags.bind(py), None).next("flags", &shape)?;
+        let parts: [&dyn Part; 7] = [
+            &self.observations,
+            &self.final_observations,
+            &self.rewards,
+            &self.dispatch,
+            &self.profits,
+            &markets,
+            &flags,
+        ];
         let dict = PyDict::new(py);
-        for array in self.all() {
+        for array in parts {
             dict.set_item(array.name(), array.view(py)?)?;
         }
         Ok(dict)
@@ -259,8 +268,8 @@ struct Parts<'py> {
 }
 
 impl<'py> Parts<'py> {
-    fn new(whole: Bound<'py, PyAny>, steps: Option<usize>) -> Self {
-        Self { whole, steps, used: 0 }
+    fn new(whole: &Bound<'py, PyAny>, steps: Option<usize>) -> Self {
+        Self { whole: whole.clone(), steps, used: 0 }
     }
 
     fn next<T: Element>(&mut self, name: &'static str, shape: &[usize]) -> PyResult<Named<T>> {

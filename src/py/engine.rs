@@ -8,7 +8,8 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::buffers::{Buffers, Doubles, Flags, Floats};
 use super::given::{self, Actions};
-use super::{attached, detached, extract};
+use super::stepper::Stepper;
+use super::{detached, extract};
 use crate::batch::{Batch, Layout, Resets};
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
@@ -16,16 +17,12 @@ use crate::observers;
 use crate::scenario::Scenario;
 use crate::shard::{SHARD, State, of_row};
 use crate::simd::Lanes;
-use crate::step::{Autoreset, Outputs};
+use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
 type Pair<'py, T> = (Bound<'py, PyArray2<T>>, Bound<'py, PyArray2<T>>);
 /// Steps, hours and episodes.
 type Clock<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
-
-/// Agents in all environments up to which a step keeps the interpreter lock: it is over within microseconds, sooner than
-/// another thread would have given the lock back.
-const BRIEF: usize = 512;
 
 /// N independent markets stepped together.
 #[pyclass(frozen, subclass, module = "vecmarket._core")]
@@ -36,13 +33,6 @@ pub struct Engine {
     /// The buffers of the last `advance`, with their k.
     advanced: Mutex<Option<(usize, Arc<Buffers>)>>,
     scenario: Arc<Scenario>,
-}
-
-/// What one thread at a time has.
-struct Stepper {
-    batch: Batch,
-    /// Made once; made anew only when the number of acting agents changes.
-    buffers: Arc<Buffers>,
 }
 
 #[pymethods]
@@ -118,8 +108,8 @@ impl Engine {
         Ok((observations.show(py), rewards.show(py), terminated.show(py), truncated.show(py)))
     }
 
-    /// One step of environments whose caller keeps the buffers; `actions` is (N * L, 2). Returns whether `over` marks any
-    /// environment; or None, and nothing is changed, when the actions are no C-contiguous float32 array of that shape.
+    /// One step of environments whose caller keeps the buffers; `actions` is (N * L, 2). Returns whether it marks any
+    /// environment as reset instead of stepped or, under "same_step", as ended; or None, and nothing is changed, when the actions are no C-contiguous float32 array of that shape.
     #[pyo3(signature = (actions, autoreset=None))]
     fn play(&self, py: Python<'_>, actions: &Bound<'_, PyAny>, autoreset: Option<&str>) -> PyResult<Option<bool>> {
         let autoreset = mode(autoreset)?;
@@ -289,8 +279,9 @@ impl Engine {
         Ok(self.buffers()?.profits.show(py))
     }
 
-    /// The live arrays by name, and `over`, as views of their own: what a caller does to a view, such as making it
-    /// read-only, is nothing to the engine, so a step need not look at it.
+    /// The live arrays as views of their own: what a caller does to a view, such as making it read-only, is nothing to
+    /// the engine, so a step need not look at it. "markets", (3, N), are prices, demand and unserved; "flags", (3, N),
+    /// are terminated, truncated and what the last `play` marked.
     fn views<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.buffers()?.views(py)
     }
@@ -356,43 +347,6 @@ impl Engine {
 
     fn buffers(&self) -> Result<Arc<Buffers>> {
         Ok(Arc::clone(&*self.buffers.lock().map_err(|_| busy())?))
-    }
-}
-
-impl Stepper {
-    /// One step; writes `over` where it is not all false, and returns whether it is not.
-    fn step(&mut self, py: Python<'_>, actions: &[f32], autoreset: Autoreset) -> Result<bool> {
-        let Self { batch, buffers } = self;
-        let brief = batch.layout().envs * batch.layout().agents <= BRIEF;
-        buffers.write(py, |out, over| {
-            let work = || step(batch, actions, autoreset, out, over);
-            if brief { attached(work) } else { detached(py, work) }
-        })
-    }
-}
-
-fn step(
-    batch: &mut Batch,
-    actions: &[f32],
-    autoreset: Autoreset,
-    mut out: Outputs<'_>,
-    over: &mut [bool],
-) -> Result<bool> {
-    match autoreset {
-        Autoreset::Disabled => batch.step(actions, autoreset, out).map(|()| false),
-        Autoreset::NextStep => {
-            for (shard, over) in batch.shards.iter().zip(over.chunks_mut(SHARD)) {
-                over.copy_from_slice(&shard.state.finished[..over.len()]);
-            }
-            batch.step(actions, autoreset, out).map(|()| over.contains(&true))
-        }
-        Autoreset::SameStep => {
-            batch.step(actions, autoreset, out.reborrow())?;
-            for ((over, ended), cut) in over.iter_mut().zip(&*out.terminated).zip(&*out.truncated) {
-                *over = *ended | *cut;
-            }
-            Ok(over.contains(&true))
-        }
     }
 }
 

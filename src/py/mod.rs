@@ -5,6 +5,7 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod stepper;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

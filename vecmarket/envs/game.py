@@ -120,16 +120,15 @@ class Game:
         self.observations: NDArray[np.float32] = self._of_learner(self._seen_by_all)
         self.final_observations: NDArray[np.float32] = self._of_learner(live["final_observations"])
         self.rewards: NDArray[np.float32] = self._of_learner(live["rewards"])
-        self.terminated: NDArray[np.bool_] = self._per_row(live["terminated"])
-        self.truncated: NDArray[np.bool_] = self._per_row(live["truncated"])
-        self.over: NDArray[np.bool_] = self._per_row(live["over"])
+        self.terminated, self.truncated, self.over = self._per_row(live["flags"])
+        price, demand, unserved = self._per_row(live["markets"])
         profits, dispatch = live["profits"], live["dispatch"]
         self.facts: dict[str, NDArray[np.float64]] = {
             "profit": profits.reshape(-1) if place is None else profits[:, place],
-            "price": self._per_row(live["prices"]),
-            "demand": self._per_row(live["demand"]),
+            "price": price,
+            "demand": demand,
             "dispatch": dispatch.reshape(-1) if place is None else dispatch[:, place],
-            "unserved": self._per_row(live["unserved"]),
+            "unserved": unserved,
         }
         self.infos: dict[str, Any] = {}
         for name, fact in self.facts.items():
@@ -200,13 +199,13 @@ class Game:
             return acting.reshape(self.rows, *acting.shape[2:])
         return acting[:, self._slot]
 
-    def _per_row(self, market: NDArray[Any]) -> NDArray[Any]:
-        """Return a market's values (N,) once per row: themselves, or an array that `refresh` fills."""
+    def _per_row(self, markets: NDArray[Any]) -> NDArray[Any]:
+        """Return (k, N) values of markets as (k, rows): themselves, or an array that `refresh` fills."""
         if self.rows_per_market == 1:
-            return market
-        rows = np.zeros((len(market), self.rows_per_market), market.dtype)
-        self._spread.append((rows, market[:, np.newaxis]))
-        return rows.reshape(-1)
+            return markets
+        rows = np.zeros((*markets.shape, self.rows_per_market), markets.dtype)
+        self._spread.append((rows, markets[..., np.newaxis]))
+        return rows.reshape(len(markets), -1)
 
     def _seat_name(self, place: int) -> str:
         return f"rivals[{self.scenario.agents[place]!r}]"
