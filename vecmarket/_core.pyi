@@ -79,6 +79,10 @@ class Engine:
     def step(
         self, actions: NDArray[np.float32], autoreset: str | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]: ...
+    # One step from actions (N * L, 2). Whether it marks any environment in views()["flags"][2]: as reset
+    # instead of stepped or, under "same_step", as ended. None, and nothing is changed, where the actions are
+    # no aligned, C-contiguous float32 array of that shape.
+    def play(self, actions: Any, autoreset: str | None = None) -> bool | None: ...
     def advance(
         self, actions: NDArray[np.float32], autoreset: str | None = "same_step"
     ) -> dict[str, NDArray[Any]]: ...
@@ -121,6 +125,10 @@ class Engine:
     def dispatch(self) -> NDArray[np.float64]: ...  # (N, A) MW
     @property
     def profits(self) -> NDArray[np.float64]: ...  # (N, A) $
+    # The arrays above as views, which a caller may make read-only. Put together: "markets", (3, N) float64,
+    # are prices, demand and unserved; "flags", (3, N) bool, are terminated, truncated and, where the last
+    # `play` returned True, its marks.
+    def views(self) -> dict[str, NDArray[Any]]: ...
     def observation_bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...  # low, high (L, F)
     def offers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # prices, quantities (N, A)
     def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)

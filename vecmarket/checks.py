@@ -60,7 +60,7 @@ def real_number(name: str, value: Any) -> float:
 
 
 def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Real]:
-    """Return real numbers as a C-contiguous array, without a copy when they are one already.
+    """Return real numbers as an aligned, C-contiguous array, without a copy when they are one already.
 
     A finite number beyond the range of `dtype` becomes the nearest finite one; infinities and NaN stay, for
     the engine to refuse with their place.
@@ -81,8 +81,10 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
     ValueError
         When the rows have different lengths.
     """
-    if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:
-        return values
+    if type(values) is np.ndarray and values.dtype == dtype:
+        flags = values.flags
+        if flags.c_contiguous and flags.aligned:
+            return values
     try:
         given: NDArray[Any] = np.asarray(values)
     except ValueError as error:
@@ -91,6 +93,8 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
         raise TypeError(f"{name}: must be real numbers, got dtype {given.dtype}")
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(given, dtype=dtype)
+    if not converted.flags.aligned:
+        converted = converted.copy()
     overflow = np.isinf(converted)
     if overflow.any():
         overflow &= np.isfinite(given)
@@ -100,7 +104,7 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
 
 
 def action_array(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return actions as a C-contiguous float32 array, without a copy when they are one already.
+    """Return actions as an aligned, C-contiguous float32 array, without a copy when they are one already.
 
     Raises
     ------

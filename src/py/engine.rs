@@ -2,21 +2,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
-    PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::buffers::{Buffers, Doubles, Flags, Floats};
+use super::given::{self, Actions};
+use super::stepper::Stepper;
 use super::{detached, extract};
 use crate::batch::{Batch, Layout, Resets};
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::observers;
 use crate::scenario::Scenario;
-use crate::shard::{Cells, SHARD, Shard};
+use crate::shard::{Cells, SHARD};
 use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
@@ -27,8 +26,8 @@ type Clock<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'
 /// N independent markets stepped together.
 #[pyclass(frozen, subclass, module = "vecmarket._core")]
 pub struct Engine {
-    batch: Mutex<Batch>,
-    /// Made once; made anew only when the number of acting agents changes.
+    stepper: Mutex<Stepper>,
+    /// Those of the stepper, to be shown while it steps.
     buffers: Mutex<Arc<Buffers>>,
     /// The buffers of the last `advance`, with their k.
     advanced: Mutex<Option<(usize, Arc<Buffers>)>>,
@@ -60,7 +59,13 @@ impl Engine {
         let mut batch = Batch::new(Arc::clone(&scenario), num_envs, seed, threads, seats)?;
         batch.set_limit(limit)?;
         let buffers = Arc::new(Buffers::new(py, batch.layout(), None)?);
-        Ok(Self { batch: Mutex::new(batch), buffers: Mutex::new(buffers), advanced: Mutex::new(None), scenario })
+        let shown = Mutex::new(Arc::clone(&buffers));
+        Ok(Self {
+            stepper: Mutex::new(Stepper { batch, buffers }),
+            buffers: shown,
+            advanced: Mutex::new(None),
+            scenario,
+        })
     }
 
     /// Starts new episodes and returns the live observations.
@@ -73,17 +78,16 @@ impl Engine {
         start: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Floats> {
         let mut guard = self.lock()?;
-        let batch = &mut *guard;
+        let Stepper { batch, buffers } = &mut *guard;
         let envs = batch.layout().envs;
         let seeds = extract::seeds(seed, envs)?;
-        let mask = mask.filter(|mask| !mask.is_none()).map(|mask| flags(mask, envs)).transpose()?;
-        let starts = start.filter(|start| !start.is_none()).map(|start| starts(start, envs)).transpose()?;
-        let buffers = self.buffers()?;
-        buffers.write(py, |out| {
+        let mask = mask.filter(|mask| !mask.is_none()).map(|mask| given::flags(mask, envs)).transpose()?;
+        let starts = start.filter(|start| !start.is_none()).map(|start| given::starts(start, envs)).transpose()?;
+        buffers.write(py, |out, _| {
             let resets = Resets { seeds: seeds.as_deref(), mask: mask.as_deref(), starts: starts.as_deref() };
             detached(py, || batch.reset(resets, out))
         })?;
-        Ok(buffers.observations.clone_ref(py))
+        Ok(buffers.observations.show(py))
     }
 
     /// One step; `actions` is (N, L, 2) float32, C-contiguous. Returns live buffers.
@@ -96,18 +100,24 @@ impl Engine {
     ) -> PyResult<(Floats, Floats, Flags, Flags)> {
         let autoreset = mode(autoreset)?;
         let mut guard = self.lock()?;
-        let batch = &mut *guard;
-        let layout = batch.layout();
+        let layout = guard.batch.layout();
         let actions = Actions::new(actions, &[layout.envs, layout.acting, ACTION_WIDTH], "(N, L, 2)")?;
-        let buffers = self.buffers()?;
-        let given = actions.slice()?;
-        buffers.write(py, |out| detached(py, || batch.step(given, autoreset, out)))?;
-        Ok((
-            buffers.observations.clone_ref(py),
-            buffers.rewards.clone_ref(py),
-            buffers.terminated.clone_ref(py),
-            buffers.truncated.clone_ref(py),
-        ))
+        guard.step(py, actions.slice()?, autoreset)?;
+        let Buffers { observations, rewards, terminated, truncated, .. } = &*guard.buffers;
+        Ok((observations.show(py), rewards.show(py), terminated.show(py), truncated.show(py)))
+    }
+
+    /// One step of environments whose caller keeps the buffers; `actions` is (N * L, 2). Returns whether it marks any
+    /// environment as reset instead of stepped or, under "same_step", as ended; or None, and nothing is changed, when the actions are no C-contiguous float32 array of that shape.
+    #[pyo3(signature = (actions, autoreset=None))]
+    fn play(&self, py: Python<'_>, actions: &Bound<'_, PyAny>, autoreset: Option<&str>) -> PyResult<Option<bool>> {
+        let autoreset = mode(autoreset)?;
+        let mut guard = self.lock()?;
+        let layout = guard.batch.layout();
+        let Some(actions) = Actions::fitting(actions, &[layout.envs * layout.acting, ACTION_WIDTH])? else {
+            return Ok(None);
+        };
+        Ok(Some(guard.step(py, actions.slice()?, autoreset)?))
     }
 
     /// k steps; `actions` is (k, N, L, 2) float32, C-contiguous. Returns live buffers by name, each with a leading k.
@@ -120,24 +130,24 @@ impl Engine {
     ) -> PyResult<Bound<'py, PyDict>> {
         let autoreset = mode(autoreset)?;
         let mut guard = self.lock()?;
-        let batch = &mut *guard;
+        let Stepper { batch, buffers: live } = &mut *guard;
         let layout = batch.layout();
-        let steps = leading(actions)?;
+        let steps = given::leading(actions)?;
         let shape = [steps, layout.envs, layout.acting, ACTION_WIDTH];
         let actions = Actions::new(actions, &shape, "(k, N, L, 2)")?;
         let given = actions.slice()?;
         let mut advanced = self.advanced.try_lock().map_err(|_| busy())?;
-        let buffers = match advanced.take() {
+        let all = match advanced.take() {
             Some((k, buffers)) if k == steps && buffers.layout == layout => buffers,
             _ => {
                 layout.check_size(steps)?;
                 Arc::new(Buffers::new(py, layout, Some(steps))?)
             }
         };
-        *advanced = Some((steps, Arc::clone(&buffers)));
+        *advanced = Some((steps, Arc::clone(&all)));
         // All arrays are borrowed before anything moves: what cannot be written must not leave half a call behind.
-        self.buffers()?.write(py, |mut live| {
-            buffers.write(py, |mut all| {
+        live.write(py, |mut live, _| {
+            all.write(py, |mut all, _| {
                 detached(py, || {
                     batch.advance(given, steps, autoreset, all.reborrow())?;
                     live.take_last_of(&all, layout, autoreset);
@@ -145,14 +155,14 @@ impl Engine {
                 })
             })
         })?;
-        buffers.as_dict(py)
+        all.as_dict(py)
     }
 
     /// The whole state as bytes.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let guard = self.lock()?;
-        let batch = &*guard;
-        let last = self.buffers()?.last_step(py)?;
+        let Stepper { batch, buffers } = &*guard;
+        let last = buffers.last_step(py)?;
         let bytes = detached(py, || batch.snapshot(last))?;
         Ok(PyBytes::new(py, &bytes))
     }
@@ -161,9 +171,8 @@ impl Engine {
     fn restore(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = state.cast::<PyBytes>().map_err(|_| extract::wrong_type("state", "bytes", state))?.as_bytes();
         let mut guard = self.lock()?;
-        let batch = &mut *guard;
-        let buffers = self.buffers()?;
-        buffers.write(py, |mut out| {
+        let Stepper { batch, buffers } = &mut *guard;
+        buffers.write(py, |mut out, _| {
             detached(py, || {
                 let last = batch.restore(bytes)?;
                 last.write(&mut out);
@@ -177,27 +186,28 @@ impl Engine {
     #[pyo3(signature = (seats))]
     fn set_seats(&self, py: Python<'_>, seats: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let mut guard = self.lock()?;
-        let batch = &mut *guard;
+        let Stepper { batch, buffers } = &mut *guard;
         let seats = extract::seats(seats, batch.layout().agents)?;
         let same = seats.acting() == batch.seats().acting();
         let layout = Layout { acting: seats.acting().len(), ..batch.layout() };
-        let fresh = if same { self.buffers()? } else { Arc::new(Buffers::new(py, layout, None)?) };
+        let fresh = if same { Arc::clone(buffers) } else { Arc::new(Buffers::new(py, layout, None)?) };
         if !same {
-            fresh.copy_markets_of(py, &*self.buffers()?)?;
+            fresh.copy_markets_of(py, buffers)?;
         }
-        fresh.write(py, |out| {
+        fresh.write(py, |out, _| {
             detached(py, || {
                 batch.set_seats(seats);
                 batch.observe(out)
             })
         })?;
-        *self.buffers.lock().map_err(|_| busy())? = fresh;
+        *self.buffers.lock().map_err(|_| busy())? = Arc::clone(&fresh);
+        *buffers = fresh;
         Ok(())
     }
 
     #[getter]
     fn num_envs(&self) -> PyResult<usize> {
-        Ok(self.lock()?.layout().envs)
+        Ok(self.lock()?.batch.layout().envs)
     }
     #[getter]
     fn num_agents(&self) -> usize {
@@ -213,7 +223,7 @@ impl Engine {
     }
     #[getter]
     fn threads(&self) -> PyResult<usize> {
-        Ok(self.lock()?.threads())
+        Ok(self.lock()?.batch.threads())
     }
     #[getter]
     fn agents(&self) -> Vec<String> {
@@ -225,52 +235,60 @@ impl Engine {
     }
     #[getter]
     fn acting(&self) -> PyResult<Vec<usize>> {
-        Ok(self.lock()?.seats().acting().to_vec())
+        Ok(self.lock()?.batch.seats().acting().to_vec())
     }
     #[getter]
     fn observations(&self, py: Python<'_>) -> PyResult<Floats> {
-        Ok(self.buffers()?.observations.clone_ref(py))
+        Ok(self.buffers()?.observations.show(py))
     }
     #[getter]
     fn final_observations(&self, py: Python<'_>) -> PyResult<Floats> {
-        Ok(self.buffers()?.final_observations.clone_ref(py))
+        Ok(self.buffers()?.final_observations.show(py))
     }
     #[getter]
     fn rewards(&self, py: Python<'_>) -> PyResult<Floats> {
-        Ok(self.buffers()?.rewards.clone_ref(py))
+        Ok(self.buffers()?.rewards.show(py))
     }
     #[getter]
     fn terminated(&self, py: Python<'_>) -> PyResult<Flags> {
-        Ok(self.buffers()?.terminated.clone_ref(py))
+        Ok(self.buffers()?.terminated.show(py))
     }
     #[getter]
     fn truncated(&self, py: Python<'_>) -> PyResult<Flags> {
-        Ok(self.buffers()?.truncated.clone_ref(py))
+        Ok(self.buffers()?.truncated.show(py))
     }
     #[getter]
     fn prices(&self, py: Python<'_>) -> PyResult<Doubles> {
-        Ok(self.buffers()?.prices.clone_ref(py))
+        Ok(self.buffers()?.prices.show(py))
     }
     #[getter]
     fn demand(&self, py: Python<'_>) -> PyResult<Doubles> {
-        Ok(self.buffers()?.demand.clone_ref(py))
+        Ok(self.buffers()?.demand.show(py))
     }
     #[getter]
     fn unserved(&self, py: Python<'_>) -> PyResult<Doubles> {
-        Ok(self.buffers()?.unserved.clone_ref(py))
+        Ok(self.buffers()?.unserved.show(py))
     }
     #[getter]
     fn dispatch(&self, py: Python<'_>) -> PyResult<Doubles> {
-        Ok(self.buffers()?.dispatch.clone_ref(py))
+        Ok(self.buffers()?.dispatch.show(py))
     }
     #[getter]
     fn profits(&self, py: Python<'_>) -> PyResult<Doubles> {
-        Ok(self.buffers()?.profits.clone_ref(py))
+        Ok(self.buffers()?.profits.show(py))
+    }
+
+    /// The live arrays as views of their own: what a caller does to a view, such as making it read-only, is nothing to
+    /// the engine, so a step need not look at it. "markets", (3, N), are prices, demand and unserved; "flags", (3, N),
+    /// are terminated, truncated and what the last `play` marked.
+    fn views<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.buffers()?.views(py)
     }
 
     /// Bounds of the acting agents' observations: low and high, (L, F) float32.
     fn observation_bounds<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f32>> {
-        let batch = self.lock()?;
+        let guard = self.lock()?;
+        let batch = &guard.batch;
         let (low, high) = observers::bounds(batch.scenario(), batch.seats());
         let shape = [batch.layout().acting, batch.layout().width];
         Ok((low.into_pyarray(py).reshape(shape)?, high.into_pyarray(py).reshape(shape)?))
@@ -278,12 +296,15 @@ impl Engine {
 
     /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each.
     fn offers<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
-        let batch = self.lock()?;
+        let guard = self.lock()?;
+        let batch = &guard.batch;
         let Layout { envs, agents, .. } = batch.layout();
         let gather = |kind: Cells| {
-            let rows = batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(move |row| (shard, row)));
-            let of_row = |(shard, row): (&'_ Shard, usize)| (0..agents).map(move |i| shard.cell(kind, row, i));
-            let all: Vec<f64> = rows.flat_map(of_row).collect();
+            let of_row = |env: usize| {
+                let (shard, row) = (&batch.shards[env / SHARD], env % SHARD);
+                (0..agents).map(move |agent| shard.cell(kind, row, agent))
+            };
+            let all: Vec<f64> = (0..envs).flat_map(of_row).collect();
             all.into_pyarray(py).reshape([envs, agents])
         };
         Ok((gather(Cells::OfferPrice)?, gather(Cells::OfferQuantity)?))
@@ -291,7 +312,8 @@ impl Engine {
 
     /// Capacities, MW, and SRMC, $/MWh, as drawn for the episode, (N, A) each.
     fn fleet<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
-        let batch = self.lock()?;
+        let guard = self.lock()?;
+        let batch = &guard.batch;
         let Layout { envs, agents, .. } = batch.layout();
         let slots = batch.scenario().slots();
         let (mut capacity, mut srmc) = (Vec::with_capacity(envs * agents), Vec::with_capacity(envs * agents));
@@ -306,7 +328,8 @@ impl Engine {
 
     /// Where each environment stands: steps taken, hour of the series that the next step clears, episode; (N,) each.
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Clock<'py>> {
-        let batch = self.lock()?;
+        let guard = self.lock()?;
+        let batch = &guard.batch;
         let rows = || batch.shards.iter().flat_map(|shard| (0..shard.rows()).map(|row| shard.head(row)));
         let t: Vec<i64> = rows().map(|(head, l)| i64::from(head.t[l])).collect();
         let hour: Vec<i64> = rows().map(|(head, l)| i64::from(head.t[l] + head.start[l])).collect();
@@ -316,9 +339,9 @@ impl Engine {
 }
 
 impl Engine {
-    /// The batch, unless another thread has it: a lock tried, not waited for.
-    fn lock(&self) -> Result<MutexGuard<'_, Batch>> {
-        self.batch.try_lock().map_err(|e| match e {
+    /// The stepper, unless another thread has it: a lock tried, not waited for.
+    fn lock(&self) -> Result<MutexGuard<'_, Stepper>> {
+        self.stepper.try_lock().map_err(|e| match e {
             TryLockError::WouldBlock => busy(),
             TryLockError::Poisoned(_) => Error::Runtime("engine: unusable after an internal error".into()),
         })
@@ -335,62 +358,4 @@ fn busy() -> Error {
 
 fn mode(autoreset: Option<&str>) -> Result<Autoreset> {
     autoreset.map_or(Ok(Autoreset::Disabled), |name| Autoreset::parse("autoreset", name))
-}
-
-/// Borrowed actions: float32, C-contiguous, of the one legal shape.
-struct Actions<'py>(PyReadonlyArrayDyn<'py, f32>);
-
-impl<'py> Actions<'py> {
-    fn new(actions: &Bound<'py, PyAny>, shape: &[usize], letters: &str) -> Result<Self> {
-        let wanted = format!("a C-contiguous float32 array of shape {letters} = {shape:?}");
-        let array = actions.cast::<PyArrayDyn<f32>>().map_err(|_| match actions.cast::<PyUntypedArray>() {
-            Ok(array) => Error::wrong_type("actions", format!("must be {wanted}, got dtype {}", array.dtype())),
-            Err(_) => extract::wrong_type("actions", &wanted, actions),
-        })?;
-        if array.shape() != shape {
-            return Err(Error::value("actions", format!("must be {wanted}, got shape {:?}", array.shape())));
-        }
-        if !array.is_c_contiguous() {
-            return Err(Error::wrong_type("actions", format!("must be {wanted}; this one is not contiguous")));
-        }
-        let borrowed = array.try_readonly();
-        borrowed.map(Self).map_err(|_| Error::Runtime("actions: the array is being written by another call".into()))
-    }
-
-    fn slice(&self) -> Result<&[f32]> {
-        self.0.as_slice().map_err(|_| Error::wrong_type("actions", "must be C-contiguous"))
-    }
-}
-
-/// Length of the first dimension of an array, at least 1.
-fn leading(actions: &Bound<'_, PyAny>) -> Result<usize> {
-    let array = actions.cast::<PyUntypedArray>().map_err(|_| extract::wrong_type("actions", "an array", actions))?;
-    match array.shape().first() {
-        Some(0) | None => {
-            Err(Error::value("actions", format!("must hold at least one step, got shape {:?}", array.shape())))
-        }
-        Some(&steps) => Ok(steps),
-    }
-}
-
-fn flags(mask: &Bound<'_, PyAny>, envs: usize) -> Result<Vec<bool>> {
-    let refuse = || extract::wrong_type("mask", "an array of bool", mask);
-    let array = mask.cast::<PyArrayDyn<bool>>().map_err(|_| refuse())?;
-    if array.shape() != [envs] {
-        return Err(Error::value("mask", format!("must have shape ({envs},), got {:?}", array.shape())));
-    }
-    Ok(array.try_readonly().map_err(|_| refuse())?.as_array().iter().copied().collect())
-}
-
-fn starts(start: &Bound<'_, PyAny>, envs: usize) -> Result<Vec<i64>> {
-    if start.hasattr("__index__").unwrap_or(false) && !start.hasattr("__len__").unwrap_or(false) {
-        return Ok(vec![extract::integer(start, "start")?; envs]);
-    }
-    let refuse = || extract::wrong_type("start", "an integer or a sequence of integers", start);
-    let items: Vec<Bound<'_, PyAny>> =
-        start.try_iter().map_err(|_| refuse())?.collect::<PyResult<_>>().map_err(|_| refuse())?;
-    if items.len() != envs {
-        return Err(Error::value("start", format!("must have one entry per environment, {envs}, got {}", items.len())));
-    }
-    items.iter().enumerate().map(|(i, item)| extract::integer(item, &format!("start[{i}]"))).collect()
 }

@@ -4,6 +4,8 @@ mod buffers;
 mod clear;
 mod engine;
 mod extract;
+mod given;
+mod stepper;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +35,12 @@ impl From<Error> for PyErr {
 
 /// Runs work without the interpreter lock; a panic, which would be a bug of ours, becomes an error.
 fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    py.detach(|| catch_unwind(AssertUnwindSafe(work)))
+    py.detach(|| attached(work))
+}
+
+/// The same with the interpreter lock, for work that is done sooner than the lock would be back.
+fn attached<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::Runtime("internal error: please report it with the message above".into())))
 }
 

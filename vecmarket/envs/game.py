@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -17,7 +17,7 @@ from vecmarket.scenarios import by_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Game"]
 
@@ -46,8 +46,13 @@ class Game:
         (rows,) float32.
     terminated, truncated
         (rows,) bool.
+    over
+        Where the last step returned True: the rows that it reset instead of stepped, or, under a same-step
+        autoreset, whose episodes it ended, (rows,) bool.
     facts
         What the reward hides, (rows,) float64 each: profit $, price $/MWh, demand, dispatch and unserved MW.
+    infos
+        The facts with the masks that say that every row has them, read-only.
     """
 
     def __init__(
@@ -74,6 +79,8 @@ class Game:
         )
         self.rows_per_market = 1 if self.learner is not None else self.engine.num_agents
         self.rows = self.engine.num_envs * self.rows_per_market
+        self._everyone = np.ones(self.rows, np.bool_)
+        self._everyone.flags.writeable = False  # handed out where nothing is copied
         self.observation_space = self._seen(self.engine)
         self._sit(rivals, seats)
 
@@ -106,20 +113,26 @@ class Game:
         ]
         self._slot = 0 if place is None else acting.index(place)
         self._actions = np.zeros((engine.num_envs, len(acting), 2), np.float32)
-        self._spread: list[tuple[NDArray[np.generic], NDArray[np.generic]]] = []
+        self._spread: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
-        self.observations = self._of_learner(engine.observations)
-        self.final_observations = self._of_learner(engine.final_observations)
-        self.rewards = self._of_learner(engine.rewards)
-        self.terminated = self._per_row(engine.terminated)
-        self.truncated = self._per_row(engine.truncated)
-        self.facts = {
-            "profit": engine.profits.reshape(-1) if place is None else engine.profits[:, place],
-            "price": self._per_row(engine.prices),
-            "demand": self._per_row(engine.demand),
-            "dispatch": engine.dispatch.reshape(-1) if place is None else engine.dispatch[:, place],
-            "unserved": self._per_row(engine.unserved),
+        live = engine.views()
+        self._seen_by_all: NDArray[np.float32] = live["observations"]
+        self.observations: NDArray[np.float32] = self._of_learner(self._seen_by_all)
+        self.final_observations: NDArray[np.float32] = self._of_learner(live["final_observations"])
+        self.rewards: NDArray[np.float32] = self._of_learner(live["rewards"])
+        self.terminated, self.truncated, self.over = self._per_row(live["flags"])
+        price, demand, unserved = self._per_row(live["markets"])
+        profits, dispatch = live["profits"], live["dispatch"]
+        self.facts: dict[str, NDArray[np.float64]] = {
+            "profit": profits.reshape(-1) if place is None else profits[:, place],
+            "price": price,
+            "demand": demand,
+            "dispatch": dispatch.reshape(-1) if place is None else dispatch[:, place],
+            "unserved": unserved,
         }
+        self.infos: dict[str, Any] = {}
+        for name, fact in self.facts.items():
+            self.infos[name], self.infos[f"_{name}"] = fact, self._everyone
         self.refresh()
 
     def _seen(self, engine: _core.Engine) -> Box[np.float32]:
@@ -153,38 +166,46 @@ class Game:
         self.engine.reset(seed, mask, start)
         self.refresh()
 
-    def step(self, actions: NDArray[np.float32], autoreset: str | None) -> None:
-        """Step all markets once with the rows' actions (rows, 2), C-contiguous."""
-        engine, bids = self.engine, self._actions
+    def step(self, actions: ArrayLike, autoreset: str | None) -> bool:
+        """Step all markets once with the rows' actions, (rows, 2); return whether `over` marks any row."""
+        engine = self.engine
         if self._bidders:
-            seen = engine.observations
-            bids[:, self._slot] = actions
-            for slot, bid, name in self._bidders:
-                # A copy: the rival may keep or change what it is shown.
-                bids[:, slot] = action_array(name, bid(seen[:, slot].copy()), (engine.num_envs, 2))
-        else:
-            bids = actions.reshape(engine.num_envs, -1, 2)
-        engine.step(bids, autoreset)
-        self.refresh()
+            actions = self._with_bids(actions)
+        over = engine.play(actions, autoreset)
+        if over is None:  # not as the engine takes them; to convert only then saves all checks in Python
+            over = engine.play(action_array("actions", actions, (self.rows, 2)), autoreset)
+            assert over is not None
+        if self._spread:
+            self.refresh()
+        return over
+
+    def _with_bids(self, actions: ArrayLike) -> NDArray[np.float32]:
+        """Return the learner's actions and those that the rivals in Python choose, (N * L, 2)."""
+        bids, seen, shape = self._actions, self._seen_by_all, (self.rows, 2)
+        bids[:, self._slot] = action_array("actions", actions, shape)
+        for slot, bid, name in self._bidders:
+            # A copy: the rival may keep or change what it is shown.
+            bids[:, slot] = action_array(name, bid(seen[:, slot].copy()), shape)
+        return bids.reshape(-1, 2)
 
     def refresh(self) -> None:
         """Bring the arrays that hold a market's value once per row up to date."""
-        for source, target in self._spread:
-            target[...] = source[:, np.newaxis]
+        for target, source in self._spread:
+            np.copyto(target, source)
 
-    def _of_learner(self, acting: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _of_learner(self, acting: NDArray[Any]) -> NDArray[Any]:
         """View (N, L, ...) of the acting agents as rows."""
         if self.learner is None:
             return acting.reshape(self.rows, *acting.shape[2:])
         return acting[:, self._slot]
 
-    def _per_row(self, market: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return a market's values (N,) once per row: themselves, or an array that `refresh` fills."""
+    def _per_row(self, markets: NDArray[Any]) -> NDArray[Any]:
+        """Return (k, N) values of markets as (k, rows): themselves, or an array that `refresh` fills."""
         if self.rows_per_market == 1:
-            return market
-        rows = np.zeros((len(market), self.rows_per_market), market.dtype)
-        self._spread.append((market, rows))
-        return rows.reshape(-1)
+            return markets
+        rows = np.zeros((*markets.shape, self.rows_per_market), markets.dtype)
+        self._spread.append((rows, markets[..., np.newaxis]))
+        return rows.reshape(len(markets), -1)
 
     def _seat_name(self, place: int) -> str:
         return f"rivals[{self.scenario.agents[place]!r}]"

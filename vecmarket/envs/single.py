@@ -123,7 +123,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
             When the action is not made of real numbers.
         """
         game = self._game
-        game.step(action_array("action", action, (2,)), None)
+        game.step(action_array("action", action, (2,)).reshape(1, 2), None)
         info = {name: float(value[0]) for name, value in game.facts.items()}
         return (
             game.observations[0].copy(),

@@ -10,7 +10,6 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from vecmarket.checks import action_array
 from vecmarket.envs.arguments import (
     as_autoreset_mode,
     as_mask,
@@ -119,10 +118,6 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
         self._engine_mode = _ENGINE_MODES[self.autoreset_mode]
-        self._action_shape = (self.num_envs, *self.single_action_space.shape)
-        self._over = np.zeros(self.num_envs, np.bool_)
-        self._everyone = np.ones(self.num_envs, np.bool_)
-        self._everyone.flags.writeable = False  # handed out where `copy` is False
 
     @property
     def engine(self) -> _core.Engine:
@@ -224,25 +219,23 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
         TypeError
             When the actions are not real numbers.
         """
-        game, mode = self._game, self.autoreset_mode
-        actions = action_array("actions", actions, self._action_shape)
-        resets = mode is AutoresetMode.NEXT_STEP and self._any_over()
-        played = ~self._over if resets else None
-        game.step(actions, self._engine_mode)
+        game = self._game
         infos: dict[str, Any]
-        if mode is AutoresetMode.SAME_STEP and self._any_over():
-            infos = self._facts(~self._over)
-            infos["final_obs"], infos["_final_obs"] = self._out(game.final_observations), self._over.copy()
-            infos["final_info"], infos["_final_info"] = self._facts(self._over), self._over.copy()
+        if game.step(actions, self._engine_mode):
+            infos = self._infos_around_resets()
+        elif self.copy:
+            infos = {name: live.copy() for name, live in game.infos.items()}
         else:
-            infos = self._facts(played)
-        return (
-            self._out(game.observations),
-            self._out(game.rewards),
-            self._out(game.terminated),
-            self._out(game.truncated),
-            infos,
-        )
+            infos = game.infos.copy()
+        if self.copy:
+            return (
+                game.observations.copy(),
+                game.rewards.copy(),
+                game.terminated.copy(),
+                game.truncated.copy(),
+                infos,
+            )
+        return game.observations, game.rewards, game.terminated, game.truncated, infos
 
     def snapshot(self) -> bytes:
         """Return all that the next steps depend on, for `restore`; rivals are the caller's to keep."""
@@ -293,18 +286,19 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
     def close_extras(self, **kwargs: Any) -> None:
         """Release nothing: buffers and threads go with the last reference to the engine."""
 
-    def _any_over(self) -> bool:
-        """Mark the rows whose episode the last step ended, and tell whether there are any."""
-        np.logical_or(self._game.terminated, self._game.truncated, out=self._over)
-        return bool(np.count_nonzero(self._over))
+    def _infos_around_resets(self) -> dict[str, Any]:
+        """Return the infos of a step that ended or began episodes."""
+        game, over = self._game, self._game.over
+        infos = self._facts(~over)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            infos["final_obs"], infos["_final_obs"] = self._out(game.final_observations), over.copy()
+            infos["final_info"], infos["_final_info"] = self._facts(over), over.copy()
+        return infos
 
-    def _facts(self, rows: NDArray[np.bool_] | None) -> dict[str, Any]:
-        """Return the infos of the chosen rows (None: all) as `SyncVectorEnv` lays them out."""
+    def _facts(self, rows: NDArray[np.bool_]) -> dict[str, Any]:
+        """Return the infos of the chosen rows as `SyncVectorEnv` lays them out."""
         infos: dict[str, Any] = {}
-        if rows is None:
-            for name, live in self._game.facts.items():
-                infos[name], infos[f"_{name}"] = self._out(live), self._out(self._everyone)
-        elif rows.any():
+        if rows.any():
             for name, live in self._game.facts.items():
                 infos[name], infos[f"_{name}"] = np.where(rows, live, 0.0), rows.copy()
         return infos

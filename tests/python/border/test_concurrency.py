@@ -295,3 +295,52 @@ def test_a_buffer_that_the_user_locked_is_an_error_and_no_change() -> None:
         engine.step(np.zeros((3, 5, 2), dtype=np.float32))
     engine.rewards.flags.writeable = True
     assert engine.snapshot() == state
+
+
+def test_a_locked_buffer_is_found_however_it_was_reached() -> None:
+    """Also one that nobody holds any more, and by the calls that hand no buffers out."""
+    env = vm.MarketVectorEnv(2, threads=1, copy=False)
+    env.reset(seed=0)
+    actions = np.zeros((2, 2), dtype=np.float32)
+    state = env.engine.snapshot()
+    for name in ("dispatch", "terminated", "final_observations"):
+        getattr(env.engine, name).flags.writeable = False
+        with pytest.raises(RuntimeError, match=rf"engine\.{name}"):
+            env.step(actions)
+        getattr(env.engine, name).flags.writeable = True
+    assert env.engine.snapshot() == state
+    env.step(actions)
+
+
+def test_locking_a_view_is_no_business_of_the_engine() -> None:
+    env = vm.MarketVectorEnv(2, threads=1, copy=False)
+    observations, _ = env.reset(seed=0)
+    observations.flags.writeable = False
+    env.engine.views()["markets"].flags.writeable = False
+    before = observations.copy()
+    assert env.step(np.zeros((2, 2), dtype=np.float32))[0] is observations
+    assert (observations != before).any()
+
+
+def test_a_buffer_that_another_call_reads_is_an_error_and_no_change() -> None:
+    """Its own observations as actions: the one borrower of a buffer that a single thread can be."""
+    engine = vm.Engine(vm.Scenario.default(), 3)
+    seen = engine.reset()
+    state = engine.snapshot()
+    actions = seen.reshape(-1)[: 3 * 5 * 2].reshape(3, 5, 2)
+    assert np.shares_memory(actions, seen)
+    with pytest.raises(RuntimeError, match=r"engine\.observations.*already borrowed"):
+        engine.step(actions)
+    assert engine.snapshot() == state
+    engine.step(actions.copy())
+
+
+def test_buffers_are_contiguous_and_apart() -> None:
+    engine = vm.Engine(vm.Scenario.default(), 3)
+    engine.reset()
+    names = ("observations", "final_observations", "rewards", "terminated", "truncated", "prices", "demand")
+    arrays = [getattr(engine, name) for name in (*names, "unserved", "dispatch", "profits")]
+    for i, array in enumerate(arrays):
+        assert type(array) is np.ndarray
+        assert array.flags.carray
+        assert not any(np.shares_memory(array, other) for other in arrays[:i])

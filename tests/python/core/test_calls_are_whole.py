@@ -43,6 +43,49 @@ def test_seats_stay_when_a_live_buffer_cannot_be_written() -> None:
     np.testing.assert_array_equal(engine.offers()[0][:, 1], 30.0)
 
 
+@pytest.mark.parametrize("mode", ["next_step", "same_step", None])
+def test_play_is_a_step_that_marks_who_was_reset(mode: str | None) -> None:
+    played, stepped = vm.Engine(small(), 3), vm.Engine(small(), 3)
+    late = np.array([False, True, True])
+    for engine in (played, stepped):
+        engine.reset()
+        engine.step(actions(engine), mode)
+        engine.reset(mask=late)
+    views = played.views()
+    ended = np.zeros(3, bool)
+    for given in actions(played, 3 if mode is None else 11):
+        marked = played.play(given.reshape(-1, 2), mode)
+        _, _, terminated, truncated = stepped.step(given, mode)
+        ended_before, ended = ended, terminated | truncated
+        expected = {"next_step": ended_before, "same_step": ended, None: np.zeros(3, bool)}[mode]
+        assert marked is bool(expected.any())
+        if marked:
+            np.testing.assert_array_equal(views["flags"][2], expected)
+        assert played.snapshot() == stepped.snapshot()
+    live = (views["observations"], views["rewards"], *views["flags"][:2], *views["markets"])
+    names = ("observations", "rewards", "terminated", "truncated", "prices", "demand", "unserved")
+    for view, name in zip(live, names, strict=True):
+        np.testing.assert_array_equal(view, getattr(stepped, name))
+
+
+def test_play_leaves_what_it_does_not_take() -> None:
+    engine = vm.Engine(small(), 2)
+    engine.reset()
+    before = engine.snapshot()
+    rows = np.zeros((6, 2), np.float32)
+    for other in (
+        rows.astype(float),
+        rows.tolist(),
+        rows[:5],
+        rows.reshape(2, 3, 2),
+        np.asfortranarray(rows),
+        None,
+    ):
+        assert engine.play(other) is None
+    assert engine.snapshot() == before
+    assert engine.play(rows) is False
+
+
 @pytest.mark.parametrize("mode", ["next_step", "same_step"])
 def test_advance_leaves_the_final_observations_that_single_steps_leave(mode: str) -> None:
     many, single = vm.Engine(small(), 3), vm.Engine(small(), 3)

@@ -98,6 +98,9 @@ class TestSteps:
         wanted = started().step(base)[1]
         for actions in (np.asfortranarray(base), np.repeat(base, 2, axis=0)[::2], base.tolist()):
             np.testing.assert_array_equal(started().step(actions)[1], wanted)
+        unaligned = np.frombuffer(b"." + base.tobytes(), np.uint8)[1:].view(np.float32).reshape(base.shape)
+        assert not unaligned.flags.aligned
+        np.testing.assert_array_equal(started().step(unaligned)[1], wanted)
         frozen = base.copy()
         frozen.flags.writeable = False
         np.testing.assert_array_equal(started().step(frozen)[1], wanted)
@@ -183,6 +186,22 @@ class TestCopies:
         np.testing.assert_array_equal(observations, env.observations)
         assert np.shares_memory(infos["profit"], again[4]["profit"])
         assert np.shares_memory(env.reset()[0], observations)
+
+    def test_the_infos_are_a_dictionary_of_their_own(self) -> None:
+        env = started(copy=False)
+        env.step(zeros(env))[4].clear()
+        assert "profit" in env.step(zeros(env))[4]
+
+    def test_the_engine_knows_what_a_step_resets(self) -> None:
+        """Also when somebody else has stepped it."""
+        env = started()
+        for _ in range(DEFAULT.horizon):
+            env.engine.step(np.zeros((FOUR, 1, 2), np.float32), "next_step")
+        mask = np.array([True, False, False, True])
+        env.engine.reset(mask=mask)
+        infos = env.step(zeros(env))[4]
+        np.testing.assert_array_equal(infos["_profit"], mask)
+        assert env.step(zeros(env))[4]["_profit"].all()
 
     def test_the_mask_that_all_steps_share_cannot_be_written(self) -> None:
         env = started(copy=False)
