@@ -91,6 +91,11 @@ impl Batch {
         Ok(())
     }
 
+    /// Keeps from now on what agents offered and ran in the last step, which else is kept only where observations show it.
+    pub fn keep_offers(&mut self) {
+        self.shards.iter_mut().for_each(Shard::keep_cells);
+    }
+
     /// Sizes of the buffers.
     pub fn layout(&self) -> Layout {
         Layout {

@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
 use crate::settle;
-use crate::shard::{Block, Head, Scratch, Shard};
+use crate::shard::{Block, Head, Shard, Working};
 use crate::simd::{LANES, Vector, Work};
 use crate::spec::{EpisodeEnd, named};
 
@@ -200,7 +200,7 @@ pub fn step<V: Vector>(
 struct Play<'a, 'b> {
     game: &'a Game<'a>,
     block: Block<'a>,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Working,
     /// (rows, L) from the block's first row on.
     actions: &'a [Action],
     /// The block's rows in the shard.
@@ -334,7 +334,7 @@ impl<V: Vector> WithNumbers<V> for DrawDemand<'_> {
 
 /// Writes what a block's step came to into the caller's buffers.
 #[inline(always)]
-fn publish<V: Vector>(simd: V, block: &Block<'_>, scratch: &Scratch, rows: Range<usize>, out: &mut Outputs<'_>) {
+fn publish<V: Vector>(simd: V, block: &Block<'_>, scratch: &Working, rows: Range<usize>, out: &mut Outputs<'_>) {
     let (agents, acting) = (block.dispatch.len(), scratch.rewards.len());
     let cells = rows.start * agents..rows.end * agents;
     publish::agents(simd, &*block.dispatch, &mut out.dispatch[cells.clone()]);

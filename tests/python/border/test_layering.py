@@ -35,12 +35,13 @@ ON_CALL = {("config", "scenarios")}
 
 # Rust: each room may use those above it.
 RUST = (
-    ("error", "math"),
-    ("rng", "pool"),
-    ("spec",),
+    ("error",),
+    ("pool", "spec"),
     ("simd", "slots"),
+    ("math", "publish"),
+    ("rng",),
     ("scenario",),
-    ("seats",),
+    ("seats", "numbers"),
     ("market",),
     ("shard",),
     ("series",),
