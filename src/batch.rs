@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ahead;
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
@@ -254,7 +255,13 @@ impl Batch {
             return Err(Error::Runtime("engine: unusable after an internal error".into()));
         }
         let layout = self.layout();
-        let game = Game { scenario: &self.scenario, template: &self.template, seats: &self.seats, limit: self.limit };
+        let game = Game {
+            scenario: &self.scenario,
+            template: &self.template,
+            seats: &self.seats,
+            limit: self.limit,
+            large: ahead::is_worth_it(layout.envs, layout.agents, layout.acting, layout.width),
+        };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
         let tasks = worth.min(4 * self.pool.threads());
         let walk = Walk { game, layout, input_width, body };

@@ -35,7 +35,7 @@ ON_CALL = {("config", "scenarios")}
 
 # Rust: each room may use those above it.
 RUST = (
-    ("error",),
+    ("error", "ahead"),
     ("pool", "spec"),
     ("simd", "slots"),
     ("math", "publish"),
