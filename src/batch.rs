@@ -57,6 +57,8 @@ pub struct Batch {
     envs: usize,
     pool: Pool,
     simd: Simd,
+    /// Whether results are asked for ahead; None to decide by their size.
+    ask_ahead: Option<bool>,
     /// A walk was begun and did not come back: a panic, after which the state is not to be trusted.
     interrupted: bool,
 }
@@ -77,7 +79,7 @@ impl Batch {
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
         let template = Template::new(&scenario, &seats);
-        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, interrupted: false })
+        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, ask_ahead: None, interrupted: false })
     }
 
     /// Cuts episodes after so many steps; None for no limit.
@@ -120,6 +122,11 @@ impl Batch {
     /// Uses another level of vector instructions; results stay the same.
     pub fn set_simd(&mut self, simd: Simd) {
         self.simd = simd;
+    }
+
+    /// Asks, or does not ask, for the memory of results ahead, whatever their size: for the benchmark that compares the two.
+    pub fn ask_ahead(&mut self, ask: bool) {
+        self.ask_ahead = Some(ask);
     }
 
     /// Threads that work in parallel.
@@ -260,7 +267,7 @@ impl Batch {
             template: &self.template,
             seats: &self.seats,
             limit: self.limit,
-            large: ahead::is_worth_it(layout.envs, layout.agents, layout.acting, layout.width),
+            large: self.ask_ahead.unwrap_or(ahead::is_worth_it(layout.envs, layout.agents, layout.acting, layout.width)),
         };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
         let tasks = worth.min(4 * self.pool.threads());
