@@ -99,8 +99,7 @@ fn write_market_rows<V: Vector>(
         hours[l] = week_hour(scenario, head.start[l], head.t[l]) as usize;
     }
     for (hour, market_row) in hours.iter().zip(market_rows.chunks_exact_mut(width)) {
-        let clock = &template.clock[hour * width..][..width];
-        lay_over(width, clock, clock, market_row);
+        copy(&template.clock[hour * width..][..width], market_row);
     }
     for &(feature, from, to) in &template.market {
         if let Some(column) = feature.of_block(simd, scenario, head) {
@@ -153,6 +152,23 @@ fn many_pieces<const N: usize>(width: usize, fixed: &[f32], market: &[f32], out:
                 put(out, at, both(piece::<N>(fixed, at), piece(market, at)));
             }
         }
+    }
+}
+
+/// Copies a row that is too short for a call.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let width = from.len();
+    match width {
+        4..8 => {
+            put(to, 0, piece::<4>(from, 0));
+            put(to, width - 4, piece::<4>(from, width - 4));
+        }
+        8..16 => {
+            put(to, 0, piece::<8>(from, 0));
+            put(to, width - 8, piece::<8>(from, width - 8));
+        }
+        _ => to.copy_from_slice(from),
     }
 }
 
