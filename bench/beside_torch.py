@@ -57,9 +57,9 @@ def tables(plan: Plan) -> list[Table]:
     note = (
         f"`Engine.step`, G = {CASE_GENERATORS}, {CASE_DRAW} price draw: the time of one call, and of one "
         f"torch matmul ({MATRIX} x {MATRIX}, float32, torch.set_num_threads({cores()})) done beside it. With "
-        "a matmul before each step both are done by one Python thread, as a trainer does, and each is timed by "
-        "itself: threads that go on spinning after their work would slow down the other's. In the last "
-        "situation the two ask for more cores than there may be, and what matters is that neither comes to a halt."
+        "a matmul before each step both are done by one Python thread, as a trainer does, and each is timed "
+        "by itself: threads that go on spinning after their work would slow down the other's. In the last "
+        "situation the two ask for more cores than there may be; there, neither must come to a halt."
     )
     return [Table(TITLE, note, header, rows, kind=KIND, timings=measured)]
 

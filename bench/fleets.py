@@ -30,7 +30,7 @@ def tables(plan: Plan) -> list[Table]:
     note = (
         f"Cost of one environment step, N = {plan.fleet_envs}, one thread, {CASE_DRAW} price draw: one "
         "learner among truthful rivals, copy=False, default autoreset (25 calls play 24 steps). `ieee-rts` "
-        f"plays the first day of its year with {NOISE:.0%} of noise on the load, for that is what numba knows."
+        f"plays the first day of its year with {NOISE:.0%} of noise on the load, which is what numba knows."
     )
     return [Table("One learner in larger fleets", note, header, rows, kind=KIND, timings=measured)]
 
