@@ -118,7 +118,7 @@ def preface(
     command: str,
     load_before: float | None,
     method: str = METHOD,
-    packages: Sequence[str] = ("numpy", "numba", "gymnasium"),
+    packages: Sequence[str] = ("numpy", "numba", "gymnasium", "torch"),
 ) -> str:
     """Return the date, the machine with its present load, the versions and the method, as Markdown."""
     facts = {
@@ -134,11 +134,23 @@ def preface(
 def _cpu_name() -> str:
     """Return the processor's name as the operating system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
+    return (
+        (cpuinfo.exists() and _first_cpu(cpuinfo.read_text())) or platform.processor() or "unknown processor"
+    )
+
+
+def _first_cpu(cpuinfo: str) -> str:
+    """Return the first processor of Linux's list, with the numbers that tell generations apart."""
+    facts: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        name, _, fact = line.partition(":")
+        facts.setdefault(name.strip(), fact.strip())
+    numbers = [
+        f"{name} {facts[key]}"
+        for name, key in (("family", "cpu family"), ("model", "model"), ("stepping", "stepping"))
+        if key in facts
+    ]
+    return " ".join([facts.get("model name", ""), f"({', '.join(numbers)})" if numbers else ""]).strip()
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
 
 
 def _panels() -> list[Panel]:
-    threads = _thread_counts()[::-1]
+    threads = _thread_counts()
     return [
         Panel(
             f"{GENERATORS} generators, every agent acts and observes",

@@ -14,7 +14,7 @@ from bench import targets
 from bench.__main__ import TABLES
 from bench.measure import Effort, Side, Timings, alternate, episodes
 from bench.plan import QUICK, draw_actions
-from bench.report import Table, busy, preface, rate, write_results
+from bench.report import Table, _first_cpu, busy, preface, rate, write_results
 
 
 def test_sides_take_turns() -> None:
@@ -98,6 +98,18 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
     assert "- command: `python -m bench`" in text
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["RESULTS.md", "scaling.png"]
+
+
+def test_processors_of_one_name_are_told_apart() -> None:
+    first = "processor : 0\nmodel name : AMD EPYC\ncpu family : 25\nmodel : 17\nstepping : 1\n"
+    second = first.replace("25", "26")
+    assert _first_cpu(first + "\n" + second) == "AMD EPYC (family 25, model 17, stepping 1)"
+    assert _first_cpu("model name : Cortex\n") == "Cortex"
+    assert _first_cpu("processor : 0\n") == ""
+
+
+def test_a_table_without_rows_is_its_note() -> None:
+    assert Table("Title", "Skipped.", [], []).markdown() == "## Title\n\nSkipped.\n"
 
 
 def test_a_table_reads_as_markdown() -> None:
