@@ -75,7 +75,7 @@ check:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@command -v cargo >/dev/null || { \
-	    echo "vecmarket needs a Rust toolchain, 1.88 or newer, and 'cargo' is not found; https://rustup.rs installs one" >&2; exit 1; }
+	    echo "vecmarket needs a Rust toolchain, 1.89 or newer, and 'cargo' is not found; https://rustup.rs installs one" >&2; exit 1; }
 
 $(VENV)/.created: | check
 	"$(PYTHON)" -m venv $(VENV)
