@@ -19,7 +19,7 @@ ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(she
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers instructions clean check
+.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers instructions stages clean check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ bench-peers: $(VENV)/.train $(VENV)/.dev ## measure other vector environments be
 
 instructions: | check ## count the kernels' instructions against bench/instructions.json; ARGS=--record renews it
 	"$(PYTHON)" -m bench.instructions $(ARGS)
+
+stages: | check ## count where the instructions of a step go, stage by stage
+	"$(PYTHON)" -m bench.stages
 
 clean: ## remove what was built and installed; runs/ stays
 	rm -rf $(VENV) target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
