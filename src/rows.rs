@@ -151,7 +151,8 @@ fn many_pieces<const N: usize>(fixed: &[f32], market: &[f32], out: &mut [f32]) {
         for (out, (fixed, market)) in out.as_chunks_mut().0.iter_mut().zip(fixed.as_chunks().0.iter().zip(pieces)) {
             *out = both(fixed, market);
         }
-        if let (Some(out), Some(fixed), Some(market)) = (out.last_chunk_mut(), fixed.last_chunk(), market.last_chunk()) {
+        if let (Some(out), Some(fixed), Some(market)) = (out.last_chunk_mut(), fixed.last_chunk(), market.last_chunk())
+        {
             *out = both::<N>(fixed, market);
         }
     }

@@ -44,8 +44,14 @@ pub struct Cleared<V: Vector> {
     pub unserved: V::Float,
     /// Offers up to this price run; infinite where all do, or none.
     pub margin: V::Float,
-    /// Offers at the margin, counted.
+    /// Offers at the margin, counted; 0 where all run, or none.
     pub ties: V::Float,
+    /// Price of the marginal unit's offer, $/MWh: the dearest in shortage, -infinity where nobody is marginal.
+    pub marginal_price: V::Float,
+    /// Supply below that price; -infinity in shortage, where no offer reaches demand.
+    below: V::Float,
+    /// Supply that reaches demand.
+    enough: V::Float,
 }
 
 /// The marginal offers of each lane.
@@ -61,6 +67,19 @@ pub(super) struct Margin<F> {
     pub ties: F,
 }
 
+impl<F: Float> Margin<F> {
+    /// `yes` where the mask is true.
+    #[inline(always)]
+    pub(super) fn select(mask: F::Mask, yes: Self, no: Self) -> Self {
+        Self {
+            price: F::select(mask, yes.price, no.price),
+            below: F::select(mask, yes.below, no.below),
+            at: F::select(mask, yes.at, no.at),
+            ties: F::select(mask, yes.ties, no.ties),
+        }
+    }
+}
+
 /// Clears eight markets and writes their dispatch, MW, (G,) lanes.
 #[inline(always)]
 pub fn clear<V: Vector>(
@@ -72,8 +91,8 @@ pub fn clear<V: Vector>(
 ) -> Cleared<V> {
     let zero = simd.splat(0.0);
     let tolerance = simd.splat(REACHED) * demand.magnitude().larger(simd.splat(1.0));
-    // Never zero, so that demand within the tolerance has a marginal unit too.
-    let enough = (demand - tolerance).larger(simd.splat(f64::MIN_POSITIVE));
+    // Never zero, so that demand within the tolerance has a marginal unit too; any offer reaches the least number above.
+    let enough = (demand - tolerance).larger(simd.splat(f64::from_bits(1)));
     let survey = survey(simd, offers);
 
     let margin = if offers.prices.len() <= FEW {
@@ -102,9 +121,35 @@ pub fn clear<V: Vector>(
     let unserved = V::Float::select(idle, zero, unserved);
 
     let limit = V::Float::select(short, simd.splat(f64::INFINITY), margin.price);
-    let limit = V::Float::select(idle, simd.splat(f64::NEG_INFINITY), limit);
+    let nobody = simd.splat(f64::NEG_INFINITY);
+    let limit = V::Float::select(idle, nobody, limit);
     run(simd, offers, limit, &margin, demand, dispatch);
-    Cleared { price, unserved, margin: limit, ties: margin.ties }
+    let marginal_price = V::Float::select(short, survey.dearest, margin.price);
+    Cleared {
+        price,
+        unserved,
+        margin: limit,
+        ties: V::Float::select(short | idle, zero, margin.ties),
+        marginal_price: V::Float::select(idle, nobody, marginal_price),
+        below: V::Float::select(short, nobody, margin.below),
+        enough,
+    }
+}
+
+/// The place of each lane's marginal unit, -1 for none: of equal offers the one that reaches demand when they are taken in
+/// the order of places, in shortage the last.
+#[inline(always)]
+pub fn marginal<V: Vector>(simd: V, offers: Offers<'_>, cleared: &Cleared<V>) -> V::Float {
+    let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
+    let (mut place, mut marginal, mut supply) = (zero, simd.splat(-1.0), cleared.below);
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(cleared.marginal_price) & zero.below(q) & supply.below(cleared.enough);
+        marginal = V::Float::select(here, place, marginal);
+        supply = supply.plus_where(here, q);
+        place = place + one;
+    }
+    marginal
 }
 
 /// What the offers of each lane look like as a whole; those with a quantity of zero do not count.
@@ -124,7 +169,8 @@ fn survey<V: Vector>(simd: V, offers: Offers<'_>) -> Survey<V::Float> {
         let (b, q) = (simd.load(b), simd.load(q));
         let offered = zero.below(q);
         cheapest = V::Float::select(offered, b.smaller(cheapest), cheapest);
-        dearest = V::Float::select(offered, b.larger(dearest), dearest);
+        // The later of equal ones, as in merit order: -0 and 0 are equal prices.
+        dearest = V::Float::select(offered, dearest.larger(b), dearest);
         total = total + q;
     }
     Survey { cheapest, dearest, total }
@@ -196,12 +242,7 @@ pub(super) fn supply_up_to<V: Vector, const N: usize>(
 
 /// What stands at a price, and below it, where `base` is offered below all of these offers.
 #[inline(always)]
-pub(super) fn margin<V: Vector>(
-    simd: V,
-    offers: Offers<'_>,
-    base: V::Float,
-    price: V::Float,
-) -> Margin<V::Float> {
+pub(super) fn margin<V: Vector>(simd: V, offers: Offers<'_>, base: V::Float, price: V::Float) -> Margin<V::Float> {
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let (mut below, mut at, mut ties) = (base, zero, zero);
     for (b, q) in offers.iter() {
