@@ -106,7 +106,9 @@ pub fn clear<V: Vector>(
         true => {
             let next = cheapest_above(simd, offers, margin.price);
             let there = next.below(simd.splat(f64::INFINITY));
-            (next, supply.at_most(demand + tolerance) & there)
+            // Where demand is reached before the last of equal offers, the next offer is another of them.
+            let last = supply_before_the_last(simd, offers, &margin).below(enough);
+            (next, supply.at_most(demand + tolerance) & there & last)
         }
         false => (zero, zero.below(zero)),
     };
@@ -253,6 +255,20 @@ pub(super) fn margin<V: Vector>(simd: V, offers: Offers<'_>, base: V::Float, pri
         ties = ties.plus_where(here & zero.below(q), one);
     }
     Margin { price, below, at, ties }
+}
+
+/// Supply below the margin and of all offers at it but the last.
+#[inline(always)]
+fn supply_before_the_last<V: Vector>(simd: V, offers: Offers<'_>, margin: &Margin<V::Float>) -> V::Float {
+    let zero = simd.splat(0.0);
+    let (mut supply, mut before) = (margin.below, margin.below);
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(margin.price) & zero.below(q);
+        before = V::Float::select(here, supply, before);
+        supply = supply.plus_where(here, q);
+    }
+    before
 }
 
 /// The cheapest offer above a price; infinity for none.

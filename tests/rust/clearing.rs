@@ -313,7 +313,8 @@ fn demand_of(prices: &[f64], quantities: &[f64], kind: u8, part: f64) -> f64 {
 }
 
 fn any_market(offers: usize) -> impl Strategy<Value = Market> {
-    let vectors = move |(price, quantity)| (prop::collection::vec(price, offers), prop::collection::vec(quantity, offers));
+    let vectors =
+        move |(price, quantity)| (prop::collection::vec(price, offers), prop::collection::vec(quantity, offers));
     ((any_price(), any_quantity()).prop_flat_map(vectors), 0u8..12, 0.0f64..1.1).prop_map(
         |((prices, quantities), kind, part)| {
             let demand = demand_of(&prices, &quantities, kind, part);
