@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m bench [--quick] [clearing] [step] [observers] [throughput]``."""
+"""Run the benchmarks: ``python -m bench [--quick] [clearing] [step] [throughput] ...``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import clearing, observers, step, throughput
+from bench import (
+    advance,
+    beside_torch,
+    clearing,
+    fleets,
+    memory,
+    observers,
+    sizes,
+    step,
+    targets,
+    threads,
+    throughput,
+)
 from bench.plan import FULL, QUICK, Plan
 from bench.report import Table, busy, load, preface, write_results
 
@@ -16,8 +28,14 @@ HERE = Path(__file__).parent
 TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "clearing": clearing.tables,
     "step": step.tables,
+    "sizes": sizes.tables,
+    "threads": threads.tables,
+    "advance": advance.tables,
+    "fleets": fleets.tables,
     "observers": observers.tables,
     "throughput": throughput.tables,
+    "memory": memory.tables,
+    "torch": beside_torch.tables,  # last, for torch's threads stay
 }
 
 
@@ -40,11 +58,16 @@ def main() -> None:
     # Taken before the run, which is a load of its own.
     found = load()
     opening = preface(" ".join(["python -m bench", *sys.argv[1:]]), found)
-    tables = []
+    tables: list[Table] = []
     for name in names:
+        began = time.monotonic()
         for table in TABLES[name](plan):
             print(table.markdown(), flush=True)
             tables.append(table)
+        print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
+    if aimed := targets.table(tables):
+        print(aimed.markdown())
+        tables.insert(0, aimed)
     warning = busy(found, tables)
     print(warning, end="")
     if out is not None:

@@ -8,11 +8,12 @@ from typing import Any
 import vecmarket as vm
 from bench.baselines import numba_clear, numpy_batch, python_env
 from bench.baselines.fleet import fleet_of
-from bench.measure import Side, alternate
+from bench.measure import Case, Side, alternate
 from bench.plan import Markets, Plan, draw_markets
 from bench.report import Table, microseconds, nanoseconds, times
 
 BATCH = 1000
+ONE_CALL, BATCHES = "one market a call", "batches"
 
 
 def tables(plan: Plan) -> list[Table]:
@@ -21,7 +22,7 @@ def tables(plan: Plan) -> list[Table]:
 
 
 def _one_call(plan: Plan) -> Table:
-    rows = []
+    rows, measured = [], {}
     for draw in plan.draws:
         for generators in plan.generators:
             markets = _markets(draw, generators, plan.markets)
@@ -33,6 +34,7 @@ def _one_call(plan: Plan) -> Table:
                 "python": Side(_each(python_env.clear, lists), len(lists)),
             }
             timings = alternate(sides, plan.effort)
+            measured[Case(draw, generators, 1)] = timings
             cells = [microseconds(timings.median(side)) for side in sides]
             ratios = [times(timings.ratio(side, "vecmarket")) for side in ("numba", "python")]
             rows.append([draw, str(generators), *cells, *ratios])
@@ -42,11 +44,12 @@ def _one_call(plan: Plan) -> Table:
         "Each side returns price, dispatch and unserved energy; `vm.clear` also checks its input and names "
         "the marginal unit."
     )
-    return Table("Bare clearing, one market a call", note, header, rows)
+    title = "Bare clearing, one market a call"
+    return Table(title, note, header, rows, kind=ONE_CALL, timings=measured)
 
 
 def _batches(plan: Plan) -> Table:
-    rows = []
+    rows, measured = [], {}
     for draw in plan.draws:
         for generators in plan.generators:
             markets = _markets(draw, generators, plan.markets)
@@ -63,6 +66,7 @@ def _batches(plan: Plan) -> Table:
                 "numpy": Side(_each(numpy_batch.clear_batch, batches), cleared),
             }
             timings = alternate(sides, plan.effort)
+            measured[Case(draw, generators, BATCH)] = timings
             cells = [nanoseconds(timings.median(side)) for side in sides]
             ratios = [times(timings.ratio(side, "vecmarket")) for side in list(sides)[1:]]
             rows.append([draw, str(generators), *cells, *ratios])
@@ -78,7 +82,8 @@ def _batches(plan: Plan) -> Table:
     note = (
         f"Cost per market in batches of ({BATCH}, G), {plan.markets // BATCH} different batches, one thread."
     )
-    return Table(f"Bare clearing, batches of {BATCH}", note, header, rows)
+    title = f"Bare clearing, batches of {BATCH}"
+    return Table(title, note, header, rows, kind=BATCHES, timings=measured)
 
 
 def _markets(draw: str, generators: int, count: int) -> Markets:

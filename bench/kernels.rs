@@ -39,6 +39,20 @@ fn steps(criterion: &mut Criterion) {
     }
 }
 
+/// The memory of the results asked for while a block computes, and not: what the one `unsafe` is for.
+fn asked_ahead(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("step, results asked for ahead");
+    for (generators, envs) in [(5, 65536), (100, ENVS), (100, 256)] {
+        let mut play = Play::new(generators, envs, false);
+        group.throughput(Throughput::Elements(envs as u64));
+        for ask in [false, true] {
+            play.ask_ahead(ask);
+            let id = BenchmarkId::new(format!("{generators} agents, {ask}"), envs);
+            group.bench_function(id, |bencher| bencher.iter(|| play.step()));
+        }
+    }
+}
+
 fn plain_clear(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("clear, one market at a time");
     for generators in [5, 20, 100, 1000] {
@@ -67,6 +81,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = steps, plain_clear, lanes_clear
+    targets = steps, asked_ahead, plain_clear, lanes_clear
 }
 criterion_main!(kernels);

@@ -22,6 +22,17 @@ class Side(NamedTuple):
     units: int
 
 
+class Case(NamedTuple):
+    """What a timing was taken of; it tells the tables' rows and the targets' findings apart."""
+
+    draw: str  # of the price parameter
+    generators: int
+    envs: int
+
+    def __str__(self) -> str:
+        return f"{self.draw} draw, G = {self.generators}, N = {self.envs}"
+
+
 class Effort(NamedTuple):
     """How long to measure."""
 
@@ -46,6 +57,10 @@ class Timings:
     def ratio(self, slow: str, fast: str) -> float:
         """Return how many times as long `slow` takes as `fast`: the median over rounds, pair by pair."""
         return float(np.median(self.nanoseconds[slow] / self.nanoseconds[fast]))
+
+    def only(self, sides: Mapping[str, str]) -> Timings:
+        """Return the turns of some sides under other names: {new name: name}."""
+        return Timings({new: self.nanoseconds[name] for new, name in sides.items()})
 
 
 def alternate(sides: Mapping[str, Side], effort: Effort) -> Timings:
@@ -83,6 +98,14 @@ def episodes(
             step(next(actions))
 
     return play
+
+
+def autoreset_day(
+    reset: Callable[[], object], step: Callable[[Actions], object], pool: Iterable[Actions], hours: int
+) -> Callable[[], None]:
+    """Return a call that plays a day and the step that resets after it, under next-step autoreset."""
+    reset()
+    return episodes(lambda: None, step, pool, hours + 1)
 
 
 def _warm_up(side: Side) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ class Plan(NamedTuple):
     step_generators: tuple[int, ...]  # G of the step table
     markets: int  # different markets in a batch; few of them would fit a branch predictor
     batch_sizes: tuple[int, ...]  # N of the throughput table
+    sizes: tuple[tuple[int, tuple[int, ...]], ...]  # N for each G of the tables over N and over threads
+    advance_sizes: tuple[int, ...]  # N of the table of several steps in one call
+    fleet_envs: int  # N of the table of larger fleets
+    torch_sizes: tuple[int, ...]  # N of the table beside torch
     python_envs: int  # most environments that the Python sides of the throughput table step
     draws: tuple[str, ...]  # distributions of the price parameter
     figure: Path | None  # where the scaling plot goes
@@ -33,6 +38,10 @@ FULL = Plan(
     step_generators=(5, 10, 20, 50, 100, 1000),
     markets=8192,
     batch_sizes=(1, 8, 64, 512, 4096, 8192, 16384, 65536),
+    sizes=((5, (64, 256, 1024, 4096, 16384, 65536)), (100, (64, 256, 1024, 4096, 16384))),
+    advance_sizes=(1, 64, 1024, 8192),
+    fleet_envs=4096,
+    torch_sizes=(1024, 8192),
     python_envs=16384,
     draws=("normal", "uniform"),
     figure=None,
@@ -44,10 +53,30 @@ QUICK = Plan(
     step_generators=(5, 20, 100),
     markets=4096,
     batch_sizes=(1, 64, 1024, 8192),
+    sizes=((5, (64, 1024, 4096, 16384)), (100, (64, 1024))),
+    advance_sizes=(1, 1024),
+    fleet_envs=1024,
+    torch_sizes=(8192,),
     python_envs=64,
     draws=("normal",),
     figure=None,
 )
+
+
+def cores() -> int:
+    """Return the processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_counts(most: int) -> list[int]:
+    """Return 1, 2, 4, ... and the number of cores itself; two threads are measured on one core, too."""
+    doubled = [1 << power for power in range(most.bit_length()) if 1 << power <= most]
+    return sorted({1, 2, *doubled, most})
+
+
+def threads_name(count: int) -> str:
+    """Return "1 thread", "2 threads"."""
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def draw_actions(draw: str, num_envs: int, agents: int, steps: int = 24) -> list[NDArray[np.float32]]:

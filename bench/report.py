@@ -7,13 +7,15 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import vecmarket
+from bench.measure import Case, Timings
 from vecmarket.files import write_atomically
 
 # The case that several tables measure, which shows whether the machine was quiet between them.
@@ -25,7 +27,7 @@ METHOD = (
     "Every number comes from this one run. The sides of a table take turns in one process (A B A B ...); "
     "a cost is the median over the turns, and a ratio is the median of the ratios pair by pair. Actions "
     "are random and differ between environments and steps, demand noise is on, and numba has compiled "
-    "before the clock starts. All sides play the scenario `default`.\n"
+    "before the clock starts. All sides play the scenario `default` unless a table names another.\n"
 )
 
 
@@ -37,9 +39,14 @@ class Table(NamedTuple):
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     engine_step: float | None = None  # ns of `Engine.step` in the shared case on one thread, where measured
+    kind: str = ""  # by which the targets find what the table was made from, below
+    timings: Mapping[Case, Timings] = MappingProxyType({})
+    figures: Mapping[Case, float] = MappingProxyType({})  # what is no time; the table's note says what
 
     def markdown(self) -> str:
-        """Return the table as Markdown with its title and note."""
+        """Return the table as Markdown; a table without rows is its title and its note."""
+        if not self.rows:
+            return f"## {self.title}\n\n{self.note}\n"
         lines = ["| " + " | ".join(cells) + " |" for cells in (self.header, *self.rows)]
         lines.insert(1, "| " + " | ".join("---" for _ in self.header) + " |")
         return f"## {self.title}\n\n{self.note}\n\n" + "\n".join(lines) + "\n"
@@ -111,7 +118,7 @@ def preface(
     command: str,
     load_before: float | None,
     method: str = METHOD,
-    packages: Sequence[str] = ("numpy", "numba", "gymnasium"),
+    packages: Sequence[str] = ("numpy", "numba", "gymnasium", "torch"),
 ) -> str:
     """Return the date, the machine with its present load, the versions and the method, as Markdown."""
     facts = {
@@ -127,11 +134,23 @@ def preface(
 def _cpu_name() -> str:
     """Return the processor's name as the operating system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
+    return (
+        (cpuinfo.exists() and _first_cpu(cpuinfo.read_text())) or platform.processor() or "unknown processor"
+    )
+
+
+def _first_cpu(cpuinfo: str) -> str:
+    """Return the first processor of Linux's list, with the numbers that tell generations apart."""
+    facts: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        name, _, fact = line.partition(":")
+        facts.setdefault(name.strip(), fact.strip())
+    numbers = [
+        f"{name} {facts[key]}"
+        for name, key in (("family", "cpu family"), ("model", "model"), ("stepping", "stepping"))
+        if key in facts
+    ]
+    return " ".join([facts.get("model name", ""), f"({', '.join(numbers)})" if numbers else ""]).strip()
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -10,22 +10,25 @@ from bench.baselines.numba_batch import NumbaBatch
 from bench.baselines.numpy_batch import NumpyBatch
 from bench.baselines.python_env import PythonEnv
 from bench.baselines.python_step import PythonStep
-from bench.measure import Side, alternate, episodes
+from bench.floor import COPIED, copy_of_outputs
+from bench.measure import Case, Side, alternate, episodes
 from bench.plan import Plan, draw_actions
 from bench.report import CASE_DRAW, CASE_GENERATORS, Table, microseconds, nanoseconds, times
 
 HOURS = 24
+KIND = "step"
 LARGE = 1000  # generators from which memory and patience ask for fewer environments
 
 
 def tables(plan: Plan) -> list[Table]:
     """Return the table of the full step."""
-    rows = []
+    rows, measured = [], {}
     engine_step = None
     for draw in plan.draws:
         for generators in plan.step_generators:
             sides = _sides(plan, draw, generators)
             timings = alternate(sides, plan.effort)
+            measured[Case(draw, generators, _envs(plan, generators))] = timings
             if (draw, generators) == (CASE_DRAW, CASE_GENERATORS):
                 engine_step = timings.median("engine")
             costs = [timings.median(side) for side in sides]
@@ -54,17 +57,16 @@ def tables(plan: Plan) -> list[Table]:
         f"24 steps and their reset. The engine and numba step {plan.markets} environments "
         f"({plan.markets // 2} and {plan.markets // 16} at G = {LARGE}), NumPy {plan.markets // 8} "
         f"({plan.markets // 64}), the Python sides one after another. The Python environment has one learner "
-        "and asks its truthful rivals one by one. The copy is one `numpy.copyto` of the bytes that "
-        "observations, rewards, flags, prices, demand and dispatch take."
+        f"and asks its truthful rivals one by one. {COPIED}"
     )
-    return [Table("Full step, all agents observed", note, header, rows, engine_step)]
+    return [Table("Full step, all agents observed", note, header, rows, engine_step, KIND, measured)]
 
 
 def _sides(plan: Plan, draw: str, generators: int) -> dict[str, Side]:
     scenario = vm.Scenario.default(generators, HOURS)
     fleet = fleet_of(scenario)
     large = generators >= LARGE
-    for_engine = plan.markets // 2 if large else plan.markets
+    for_engine = _envs(plan, generators)
     for_numba = plan.markets // 16 if large else plan.markets
     for_numpy = plan.markets // (64 if large else 8)
 
@@ -75,11 +77,9 @@ def _sides(plan: Plan, draw: str, generators: int) -> dict[str, Side]:
     mixed = PythonStep(fleet)
     python = PythonEnv(fleet)
     one_by_one = [actions[n] for n in range(64) for actions in pool]
-    source = np.ones(_bytes_written(engine) // 4, np.float32)
-    target = np.empty_like(source)
     return {
         "engine": Side(episodes(engine.reset, engine.step, pool, HOURS), HOURS * for_engine),
-        "copy": Side(lambda: np.copyto(target, source), for_engine),
+        "copy": Side(copy_of_outputs(engine), for_engine),
         "numba": Side(episodes(numba.reset, numba.step, _first(pool, for_numba), HOURS), HOURS * for_numba),
         "numpy": Side(episodes(numpy.reset, numpy.step, _first(pool, for_numpy), HOURS), HOURS * for_numpy),
         "mixed": Side(episodes(mixed.reset, mixed.step, one_by_one, HOURS), HOURS),
@@ -87,10 +87,9 @@ def _sides(plan: Plan, draw: str, generators: int) -> dict[str, Side]:
     }
 
 
+def _envs(plan: Plan, generators: int) -> int:
+    return plan.markets // 2 if generators >= LARGE else plan.markets
+
+
 def _first(pool: list[np.ndarray], count: int) -> list[np.ndarray]:
     return [np.ascontiguousarray(actions[:count]) for actions in pool]
-
-
-def _bytes_written(engine: vm.Engine) -> int:
-    outputs = (engine.observations, engine.rewards, engine.terminated, engine.truncated)
-    return sum(array.nbytes for array in (*outputs, engine.prices, engine.demand, engine.dispatch))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,18 +12,21 @@ import vecmarket as vm
 from bench.baselines.fleet import fleet_of
 from bench.baselines.numba_batch import NumbaBatch
 from bench.baselines.python_env import PythonEnv
-from bench.measure import Side, Timings, alternate, episodes
-from bench.plan import Plan, draw_actions
-from bench.plot import plot_scaling
+from bench.floor import copy_of_outputs
+from bench.measure import Case, Side, Timings, alternate, autoreset_day, episodes
+from bench.plan import Plan, cores, draw_actions, threads_name
+from bench.plot import Panel, plot_scaling
 from bench.report import CASE_DRAW, Table, rate, times
 
 HOURS = 24
+KIND = "throughput"
 GENERATORS = 5
 WHOLE_DAYS = 512  # most environments that the Python sides step through a whole day in one turn
 SYNC = "SyncVectorEnv of MarketEnv"
 PYTHON = "per-env Python loop"
 NUMBA_ALL = "batched numba, 1 thread, all agents"
 NUMBA_ONE = "batched numba, 1 thread, one learner"
+COPY_ALL, COPY_ONE = "copy of Engine.step's bytes", "copy of MarketVectorEnv's bytes"
 
 
 def tables(plan: Plan) -> list[Table]:
@@ -51,24 +53,26 @@ def _rates(plan: Plan, draw: str, measured: dict[int, Timings]) -> Table:
         "`Engine.step`: every agent acts and observes. `MarketVectorEnv`: one learner, truthful rivals, "
         "default autoreset (25 calls play 24 steps). `SyncVectorEnv` and the Python loop step environment by "
         f"environment, so that their cost per step does not fall with N; above N = {WHOLE_DAYS} their turns "
-        "are a few hours of the day, most of them without its reset, and — is not measured."
+        "are a few hours of the day, most of them without its reset, and — is not measured. The copies are "
+        "one `numpy.copyto` of the bytes that observations, rewards, flags, prices, demand and dispatch take."
     )
     # The size nearest to the one of the step table.
     nearest = min(measured, key=lambda size: abs(size - plan.markets))
     engine_step = measured[nearest].median(_engine_name(1)) if draw == CASE_DRAW else None
-    return Table(f"Throughput, {draw} price draw", note, ["N", *names], rows, engine_step)
+    cases = {Case(draw, GENERATORS, size): timings for size, timings in measured.items()}
+    return Table(f"Throughput, {draw} price draw", note, ["N", *names], rows, engine_step, KIND, cases)
 
 
 def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
     most = _thread_counts()[-1]
-    engine, vector = _engine_name(1), _vector_name(1, copy=False)
+    engine, vector = _engine_name(1), vector_name(1, copy=False)
     pairs = [
         (f"Engine.step / {NUMBA_ALL}", NUMBA_ALL, engine),
         (f"MarketVectorEnv / {NUMBA_ONE}", NUMBA_ONE, vector),
         ("MarketVectorEnv / SyncVectorEnv", SYNC, vector),
         (f"MarketVectorEnv / {PYTHON}", PYTHON, vector),
         (f"Engine.step, {most} threads / 1", engine, _engine_name(most)),
-        (f"MarketVectorEnv, {most} threads / 1", vector, _vector_name(most, copy=False)),
+        (f"MarketVectorEnv, {most} threads / 1", vector, vector_name(most, copy=False)),
     ]
     rows = [
         [
@@ -88,18 +92,22 @@ def _ratios(draw: str, measured: dict[int, Timings]) -> Table:
     )
 
 
-def _panels() -> dict[str, tuple[list[str], list[str]]]:
-    threads = _thread_counts()[::-1]
-    return {
-        f"{GENERATORS} generators, every agent acts and observes": (
+def _panels() -> list[Panel]:
+    threads = _thread_counts()
+    return [
+        Panel(
+            f"{GENERATORS} generators, every agent acts and observes",
             [_engine_name(count) for count in threads],
             [NUMBA_ALL],
+            COPY_ALL,
         ),
-        f"{GENERATORS} generators, one learner among truthful rivals": (
-            [_vector_name(count, copy=False) for count in threads],
+        Panel(
+            f"{GENERATORS} generators, one learner among truthful rivals",
+            [vector_name(count, copy=False) for count in threads],
             [NUMBA_ONE, SYNC, PYTHON],
+            COPY_ONE,
         ),
-    }
+    ]
 
 
 def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
@@ -115,18 +123,21 @@ def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
     for copy in (False, True):
         for threads in _thread_counts():
             vector = vm.MarketVectorEnv(size, scenario, learner=0, copy=copy, threads=threads)
-            sides[_vector_name(threads, copy)] = Side(
-                _autoreset(vector.reset, vector.step, learners), HOURS * size
+            sides[vector_name(threads, copy)] = Side(
+                autoreset_day(vector.reset, vector.step, learners, HOURS), HOURS * size
             )
     all_agents, learner = NumbaBatch(fleet, size), NumbaBatch(fleet, size, learner=0)
     sides[NUMBA_ALL] = Side(episodes(all_agents.reset, all_agents.step, pool, HOURS), HOURS * size)
     one_each = [actions[:, None] for actions in learners]
     sides[NUMBA_ONE] = Side(episodes(learner.reset, learner.step, one_each, HOURS), HOURS * size)
+    # Any engine writes as many bytes as its siblings with other threads.
+    sides[COPY_ALL] = Side(copy_of_outputs(engine), size)
+    sides[COPY_ONE] = Side(copy_of_outputs(vector.engine), size)
     if size <= plan.python_envs:
         sync = SyncVectorEnv([lambda: vm.MarketEnv(scenario)] * size)
         envs = [PythonEnv(fleet) for _ in range(size)]
         if size <= WHOLE_DAYS:
-            sides[SYNC] = Side(_autoreset(sync.reset, sync.step, learners), HOURS * size)
+            sides[SYNC] = Side(autoreset_day(sync.reset, sync.step, learners, HOURS), HOURS * size)
             sides[PYTHON] = Side(_one_by_one(envs, learners, HOURS), HOURS * size)
         else:
             hours = max(1, HOURS * WHOLE_DAYS // size)
@@ -134,16 +145,6 @@ def _sides(plan: Plan, draw: str, size: int) -> dict[str, Side]:
             sides[SYNC] = Side(episodes(lambda: None, sync.step, learners, hours), hours * size)
             sides[PYTHON] = Side(_one_by_one(envs, learners, hours), hours * size)
     return sides
-
-
-def _autoreset(
-    reset: Callable[[], object],
-    step: Callable[[NDArray[np.float32]], object],
-    pool: list[NDArray[np.float32]],
-) -> Callable[[], None]:
-    """Return a call that plays a day and the step that resets after it, under next-step autoreset."""
-    reset()
-    return episodes(lambda: None, step, pool, HOURS + 1)
 
 
 def _one_by_one(envs: Sequence[PythonEnv], pool: list[NDArray[np.float32]], hours: int) -> Callable[[], None]:
@@ -161,19 +162,15 @@ def _one_by_one(envs: Sequence[PythonEnv], pool: list[NDArray[np.float32]], hour
 
 
 def _thread_counts() -> list[int]:
-    return sorted({1, 2, os.cpu_count() or 1})
+    return sorted({1, 2, cores()})
 
 
 def _engine_name(threads: int) -> str:
-    return f"Engine.step, {_threads(threads)}"
+    return f"Engine.step, {threads_name(threads)}"
 
 
-def _vector_name(threads: int, copy: bool) -> str:
-    return f"MarketVectorEnv, copy={copy}, {_threads(threads)}"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+def vector_name(threads: int, copy: bool) -> str:
+    return f"MarketVectorEnv, copy={copy}, {threads_name(threads)}"
 
 
 def _how(draw: str) -> str:

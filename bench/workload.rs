@@ -68,6 +68,12 @@ impl Play {
         self.game.step(actions, Autoreset::SameStep).expect("a legal step");
     }
 
+    /// Steps with or without asking for memory ahead.
+    #[allow(dead_code)] // The count of instructions does not compare the two.
+    pub fn ask_ahead(&mut self, ask: bool) {
+        self.game.batch.ask_ahead(ask);
+    }
+
     /// Steps with the instructions of another level.
     #[allow(dead_code)] // The count of instructions takes the level from the environment, as a user does.
     pub fn set_simd(&mut self, simd: vecmarket::simd::Simd) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ahead;
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
@@ -56,6 +57,8 @@ pub struct Batch {
     envs: usize,
     pool: Pool,
     simd: Simd,
+    /// Whether results are asked for ahead; None to decide by their size.
+    ask_ahead: Option<bool>,
     /// A walk was begun and did not come back: a panic, after which the state is not to be trusted.
     interrupted: bool,
 }
@@ -76,7 +79,7 @@ impl Batch {
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
         let template = Template::new(&scenario, &seats);
-        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, interrupted: false })
+        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, ask_ahead: None, interrupted: false })
     }
 
     /// Cuts episodes after so many steps; None for no limit.
@@ -89,6 +92,11 @@ impl Batch {
             }
         };
         Ok(())
+    }
+
+    /// Keeps from now on what agents offered and ran in the last step, which else is kept only where observations show it.
+    pub fn keep_offers(&mut self) {
+        self.shards.iter_mut().for_each(Shard::keep_cells);
     }
 
     /// Sizes of the buffers.
@@ -114,6 +122,11 @@ impl Batch {
     /// Uses another level of vector instructions; results stay the same.
     pub fn set_simd(&mut self, simd: Simd) {
         self.simd = simd;
+    }
+
+    /// Asks, or does not ask, for the memory of results ahead, whatever their size: for the benchmark that compares the two.
+    pub fn ask_ahead(&mut self, ask: bool) {
+        self.ask_ahead = Some(ask);
     }
 
     /// Threads that work in parallel.
@@ -249,7 +262,13 @@ impl Batch {
             return Err(Error::Runtime("engine: unusable after an internal error".into()));
         }
         let layout = self.layout();
-        let game = Game { scenario: &self.scenario, template: &self.template, seats: &self.seats, limit: self.limit };
+        let game = Game {
+            scenario: &self.scenario,
+            template: &self.template,
+            seats: &self.seats,
+            limit: self.limit,
+            large: self.ask_ahead.unwrap_or(ahead::is_worth_it(layout.envs, layout.agents, layout.acting, layout.width)),
+        };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
         let tasks = worth.min(4 * self.pool.threads());
         let walk = Walk { game, layout, input_width, body };

@@ -1,5 +1,6 @@
 //! Actions become offers: one variant per bidding rule.
 
+use crate::ahead::Ahead;
 use crate::math;
 use crate::numbers::Number;
 use crate::scenario::Scenario;
@@ -19,7 +20,8 @@ pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
 pub type Action = [f32; ACTION_WIDTH];
 
 /// Writes every agent's offer in the environments of a block. `actions` is (rows, L) from the block's first row on, finite;
-/// what lies outside the box counts as the nearest legal action.
+/// what lies outside the box counts as the nearest legal action. The longest computation of a step is here, and so it is
+/// here that the memory of its results is asked for.
 #[inline(always)]
 pub fn offer<V: Vector, N: Number>(
     simd: V,
@@ -28,6 +30,7 @@ pub fn offer<V: Vector, N: Number>(
     numbers: &[N],
     block: &mut Block<'_>,
     actions: &[Action],
+    mut ahead: Ahead,
 ) {
     let slots = scenario.slots();
     let floor = numbers[slots.price_floor()].get(simd);
@@ -37,9 +40,9 @@ pub fn offer<V: Vector, N: Number>(
     let (capacities, rest) = numbers.split_at(scenario.agents());
     let fleet = seats.seats().iter().zip(capacities.iter().zip(rest));
     let mut column = 0;
-    for ((price, quantity), (seat, (capacity, srmc))) in
-        block.offer_price.iter_mut().zip(block.offer_quantity.iter_mut()).zip(fleet)
-    {
+    let offers = block.offer_price.iter_mut().zip(block.offer_quantity.iter_mut());
+    for ((price, quantity), (seat, (capacity, srmc))) in offers.zip(fleet) {
+        ahead.ask();
         let mut q = capacity.get(simd);
         let mut b = srmc.get(simd);
         match (seat, scenario.bidding) {

@@ -6,7 +6,7 @@ use crate::market::{self};
 use crate::numbers::Number;
 use crate::rng::{Kind, Streams, tie_words};
 use crate::scenario::Scenario;
-use crate::shard::{Block, Scratch};
+use crate::shard::{Block, Working};
 use crate::simd::{Float, Mask, Vector};
 use crate::spec::TieBreak;
 
@@ -17,7 +17,7 @@ pub fn clear<V: Vector, N: Number>(
     scenario: &Scenario,
     numbers: &[N],
     block: &mut Block<'_>,
-    scratch: &mut Scratch,
+    scratch: &mut Working,
 ) {
     let slots = scenario.slots();
     let floor = numbers[slots.price_floor()].get(simd);
@@ -42,8 +42,8 @@ pub fn clear<V: Vector, N: Number>(
 
 /// Clears one market by its merit order.
 #[inline(never)]
-fn one_by_one(scenario: &Scenario, bounds: (f64, f64), block: &mut Block<'_>, lane: usize, scratch: &mut Scratch) {
-    let Scratch { clearing, market, .. } = scratch;
+fn one_by_one(scenario: &Scenario, bounds: (f64, f64), block: &mut Block<'_>, lane: usize, scratch: &mut Working) {
+    let Working { clearing, market, .. } = scratch;
     if scenario.rules.tie_break == TieBreak::Random {
         let streams = Streams::new(block.head.seed[lane], block.head.episode[lane]);
         let step = block.head.t[lane];

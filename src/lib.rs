@@ -5,6 +5,7 @@
 //! [`step`] is bids, clearing, settlement, reward, clock, observation; a [`batch::Batch`] walks the shards and
 //! writes into buffers that the caller owns. Nothing here knows Python: the binding is `py`.
 
+pub mod ahead;
 pub mod batch;
 pub mod bidding;
 pub mod clearing;

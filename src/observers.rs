@@ -36,7 +36,8 @@ impl<'a> View<'a> {
     /// A row of a shard.
     #[inline(always)]
     pub fn new(scenario: &'a Scenario, shard: &'a Shard, row: usize) -> Self {
-        Self { scenario, shard, row, week_hour: week_hour(scenario, shard, row) }
+        let (head, lane) = shard.head(row);
+        Self { scenario, shard, row, week_hour: week_hour(scenario, head.start[lane], head.t[lane]) }
     }
 
     /// The same market in another hour of the week.
@@ -57,9 +58,8 @@ impl<'a> View<'a> {
 
 /// Hour of the week of the hour that the next step clears, 0 = Monday 00:00.
 #[inline(always)]
-pub fn week_hour(scenario: &Scenario, shard: &Shard, row: usize) -> u32 {
-    let (head, lane) = shard.head(row);
-    (scenario.first_hour + head.start[lane] + head.t[lane]) % WEEK
+pub fn week_hour(scenario: &Scenario, start: u32, t: u32) -> u32 {
+    (scenario.first_hour + start + t) % WEEK
 }
 
 /// One named part of an observation.

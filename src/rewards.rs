@@ -3,7 +3,7 @@
 use crate::numbers::Number;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
-use crate::shard::{Block, Scratch};
+use crate::shard::{Block, Working};
 use crate::simd::{LANES, Vector};
 use crate::spec::named;
 
@@ -70,7 +70,7 @@ pub fn reward<V: Vector, N: Number>(
     seats: &Seats,
     numbers: &[N],
     block: &Block<'_>,
-    scratch: &mut Scratch,
+    scratch: &mut Working,
 ) {
     let slots = scenario.slots();
     let scale = simd.splat(scenario.reward_scale);

@@ -65,16 +65,13 @@ pub fn observe<V: Vector>(
     shard: &mut Shard,
     observations: &mut [f32],
 ) {
-    let (width, stride) = (scenario.width, seats.acting().len() * scenario.width);
+    let stride = seats.acting().len() * scenario.width;
     let mut market_rows = std::mem::take(&mut shard.scratch.market_rows);
     for block in 0..shard.blocks() {
         let rows = block * LANES..shard.rows().min((block + 1) * LANES);
-        // All market rows before any is read: a vector loaded right behind the stores of its parts would wait for them.
         write_market_rows(simd, scenario, template, shard, block, &mut market_rows);
-        let out = observations[rows.start * stride..rows.end * stride].chunks_exact_mut(stride);
-        for (out, market_row) in out.zip(market_rows.chunks_exact(width)) {
-            lay_over(&template.fixed, market_row, out);
-        }
+        let out = &mut observations[rows.start * stride..rows.end * stride];
+        lay_over(scenario.width, &template.fixed, &market_rows, out);
         if !template.own.is_empty() {
             write_own(scenario, template, seats, shard, rows, observations);
         }
@@ -83,6 +80,9 @@ pub fn observe<V: Vector>(
 }
 
 /// Writes what all agents of a market see alike, (8, F), for a block.
+///
+/// All rows of a block are written before any is read again: a vector loaded right behind the stores of its parts would
+/// wait for them.
 #[inline(always)]
 fn write_market_rows<V: Vector>(
     simd: V,
@@ -93,73 +93,100 @@ fn write_market_rows<V: Vector>(
     market_rows: &mut [f32],
 ) {
     let width = scenario.width;
-    let rows = block * LANES..(block + 1) * LANES;
-    for (row, market_row) in rows.clone().zip(market_rows.chunks_exact_mut(width)) {
-        let hour = week_hour(scenario, shard, row) as usize;
-        let clock = &template.clock[hour * width..][..width];
-        lay_over(clock, clock, market_row);
+    let head = &shard.heads[block];
+    let mut hours = [0; LANES];
+    for l in 0..LANES {
+        hours[l] = week_hour(scenario, head.start[l], head.t[l]) as usize;
+    }
+    for (hour, market_row) in hours.iter().zip(market_rows.chunks_exact_mut(width)) {
+        copy(&template.clock[hour * width..][..width], market_row);
     }
     for &(feature, from, to) in &template.market {
-        if let Some(column) = feature.of_block(simd, scenario, &shard.heads[block]) {
-            for (market_row, x) in market_rows.chunks_exact_mut(width).zip(column) {
-                market_row[from] = x;
+        if let Some(column) = feature.of_block(simd, scenario, head) {
+            for (l, x) in column.into_iter().enumerate() {
+                market_rows[l * width + from] = x;
             }
         } else {
-            for (row, market_row) in rows.clone().zip(market_rows.chunks_exact_mut(width)) {
+            for (row, market_row) in (block * LANES..).zip(market_rows.chunks_exact_mut(width)) {
                 feature.write(&View::new(scenario, shard, row), 0, &mut market_row[from..to]);
             }
         }
     }
 }
 
-/// Writes rows of one length: the bits of each row of `fixed` or of `market`, the same for all, into `out`.
+/// Writes rows: the bits of each row of `fixed` and of each row of `market`, all of the one with all of the other, into
+/// `out`. Rows are `width` long.
 ///
-/// Rows are short, and so are the pieces in which they are written; a row's last piece may overlap the one before.
+/// They are short, and so are the pieces in which they are written; a row's last piece may overlap the one before.
 #[inline(always)]
-fn lay_over(fixed: &[f32], market: &[f32], out: &mut [f32]) {
-    match market.len() {
+fn lay_over(width: usize, fixed: &[f32], market: &[f32], out: &mut [f32]) {
+    match width {
         0 => {}
-        1 => two_pieces::<1>(fixed, market, out),
-        2..4 => two_pieces::<2>(fixed, market, out),
-        4..8 => two_pieces::<4>(fixed, market, out),
-        8..16 => two_pieces::<8>(fixed, market, out),
-        _ => many_pieces::<8>(fixed, market, out),
+        1 => two_pieces::<1>(width, fixed, market, out),
+        2..4 => two_pieces::<2>(width, fixed, market, out),
+        4..8 => two_pieces::<4>(width, fixed, market, out),
+        8..16 => two_pieces::<8>(width, fixed, market, out),
+        _ => many_pieces::<8>(width, fixed, market, out),
     }
 }
 
 /// Rows of no more than twice `N`.
 #[inline(always)]
-fn two_pieces<const N: usize>(fixed: &[f32], market: &[f32], out: &mut [f32]) {
-    let width = market.len();
-    let (Some(first), Some(last)) = (market.first_chunk::<N>(), market.last_chunk::<N>()) else { return };
-    let (first, last) = (*first, *last);
-    for (out, fixed) in out.chunks_exact_mut(width).zip(fixed.chunks_exact(width)) {
-        if let (Some(out), Some(fixed)) = (out.first_chunk_mut(), fixed.first_chunk()) {
-            *out = both(fixed, &first);
-        }
-        if let (Some(out), Some(fixed)) = (out.last_chunk_mut(), fixed.last_chunk()) {
-            *out = both(fixed, &last);
+fn two_pieces<const N: usize>(width: usize, fixed: &[f32], market: &[f32], out: &mut [f32]) {
+    let rows = fixed.chunks_exact(width);
+    for (market, out) in market.chunks_exact(width).zip(out.chunks_exact_mut(fixed.len())) {
+        let (first, last) = (piece::<N>(market, 0), piece::<N>(market, width - N));
+        for (out, fixed) in out.chunks_exact_mut(width).zip(rows.clone()) {
+            put(out, 0, both(piece(fixed, 0), first));
+            put(out, width - N, both(piece(fixed, width - N), last));
         }
     }
 }
 
 #[inline(always)]
-fn many_pieces<const N: usize>(fixed: &[f32], market: &[f32], out: &mut [f32]) {
-    let width = market.len();
-    let (pieces, _) = market.as_chunks::<N>();
-    for (out, fixed) in out.chunks_exact_mut(width).zip(fixed.chunks_exact(width)) {
-        for (out, (fixed, market)) in out.as_chunks_mut().0.iter_mut().zip(fixed.as_chunks().0.iter().zip(pieces)) {
-            *out = both(fixed, market);
-        }
-        if let (Some(out), Some(fixed), Some(market)) = (out.last_chunk_mut(), fixed.last_chunk(), market.last_chunk())
-        {
-            *out = both::<N>(fixed, market);
+fn many_pieces<const N: usize>(width: usize, fixed: &[f32], market: &[f32], out: &mut [f32]) {
+    let rows = fixed.chunks_exact(width);
+    for (market, out) in market.chunks_exact(width).zip(out.chunks_exact_mut(fixed.len())) {
+        for (out, fixed) in out.chunks_exact_mut(width).zip(rows.clone()) {
+            for at in (0..width - N).step_by(N).chain([width - N]) {
+                put(out, at, both(piece::<N>(fixed, at), piece(market, at)));
+            }
         }
     }
 }
 
+/// Copies a row that is too short for a call.
 #[inline(always)]
-fn both<const N: usize>(a: &[f32; N], b: &[f32; N]) -> [f32; N] {
+fn copy(from: &[f32], to: &mut [f32]) {
+    let width = from.len();
+    match width {
+        4..8 => {
+            put(to, 0, piece::<4>(from, 0));
+            put(to, width - 4, piece::<4>(from, width - 4));
+        }
+        8..16 => {
+            put(to, 0, piece::<8>(from, 0));
+            put(to, width - 8, piece::<8>(from, width - 8));
+        }
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// The piece of a row that starts at `at`; the row is long enough.
+#[inline(always)]
+fn piece<const N: usize>(row: &[f32], at: usize) -> [f32; N] {
+    row[at..].first_chunk().copied().unwrap_or([0.0; N])
+}
+
+#[inline(always)]
+fn put<const N: usize>(row: &mut [f32], at: usize, piece: [f32; N]) {
+    if let Some(place) = row[at..].first_chunk_mut() {
+        *place = piece;
+    }
+}
+
+#[inline(always)]
+fn both<const N: usize>(a: [f32; N], b: [f32; N]) -> [f32; N] {
     let mut bits = [0.0; N];
     for i in 0..N {
         bits[i] = f32::from_bits(a[i].to_bits() | b[i].to_bits());

@@ -213,6 +213,11 @@ impl Scenario {
         !self.drawn.is_empty()
     }
 
+    /// True where observations show what agents offered or ran in the last step.
+    pub fn looks_back(&self) -> bool {
+        self.features.iter().any(|(feature, _)| matches!(feature, Feature::LastDispatch | Feature::RivalOffers))
+    }
+
     /// A row with the drawn numbers at their largest value; shared by all environments when nothing is drawn.
     pub fn base_row(&self) -> &[f64] {
         &self.base_row

@@ -51,7 +51,8 @@ impl Head {
     }
 }
 
-/// What is known of each agent in the environments of a block: its last offer and what it ran, 0 after a reset.
+/// What is known of each agent in the environments of a block: its last offer and what it ran, 0 after a reset. It outlives
+/// a step only in shards that keep it: writing it costs as much memory traffic as half of what a caller gets to see.
 #[derive(Debug, Clone, Copy)]
 #[repr(usize)]
 pub enum Cells {
@@ -92,20 +93,29 @@ impl Block<'_> {
 /// Temporary working memory of a step; holds nothing between steps.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    /// Working memory of the clearing.
-    pub clearing: crate::market::Scratch,
-    /// One market out of its lanes.
-    pub market: OneMarket,
+    /// Working memory of the stages.
+    pub working: Working,
     /// Environments that this step resets instead of stepping, (S / 8 blocks,).
     pub resetting: Vec<[bool; LANES]>,
     /// The numbers that are being drawn, (slots,).
     pub numbers: Vec<f64>,
-    /// Profits of the block at hand, $, (A,).
-    pub profits: Vec<Lanes>,
-    /// Rewards of the block at hand, (L,).
-    pub rewards: Vec<[f32; LANES]>,
+    /// Cells of the block at hand in a shard that does not keep them, (kinds of cells, A).
+    pub cells: Vec<Lanes>,
     /// What all acting agents of a market see alike, (8, F); see [`crate::rows`].
     pub market_rows: Vec<f32>,
+}
+
+/// Working memory of the stages that step a block. A agents, of which L act.
+#[derive(Debug, Clone, Default)]
+pub struct Working {
+    /// For the clearing.
+    pub clearing: crate::market::Scratch,
+    /// One market out of its lanes.
+    pub market: OneMarket,
+    /// Profits, $, (A,).
+    pub profits: Vec<Lanes>,
+    /// Rewards, (L,).
+    pub rewards: Vec<[f32; LANES]>,
 }
 
 /// The offers and the dispatch of one market, (A,) each.
@@ -139,7 +149,7 @@ pub struct Shard {
     agents: usize,
     /// What outlives a step, (S / 8 blocks,).
     pub heads: Vec<Head>,
-    /// See [`Cells`], (S / 8 blocks, kinds of cells, A).
+    /// See [`Cells`], (S / 8 blocks, kinds of cells, A); empty where they are not kept.
     cells: Vec<Lanes>,
     /// The numbers of the episodes.
     pub numbers: Numbers,
@@ -156,19 +166,28 @@ impl Shard {
         let scratch = Scratch {
             resetting: vec![[false; LANES]; blocks],
             numbers: scenario.base_row().to_vec(),
-            profits: vec![Lanes::default(); agents],
+            working: Working { profits: vec![Lanes::default(); agents], ..Working::default() },
+            cells: vec![Lanes::default(); Cells::COUNT * agents],
             market_rows: vec![0.0; LANES * scenario.width],
             ..Scratch::default()
         };
-        Self {
-            first,
-            rows,
-            agents,
-            heads: (0..blocks).map(head).collect(),
-            cells: vec![Lanes::default(); blocks * Cells::COUNT * agents],
-            numbers: Numbers::new(scenario, blocks),
-            scratch,
+        let heads = (0..blocks).map(head).collect();
+        let mut shard = Self { first, rows, agents, heads, cells: vec![], numbers: Numbers::new(scenario, blocks), scratch };
+        if scenario.looks_back() {
+            shard.keep_cells();
         }
+        shard
+    }
+
+    /// Keeps from now on what is known of each agent.
+    pub fn keep_cells(&mut self) {
+        self.cells.resize(self.blocks() * Cells::COUNT * self.agents, Lanes::default());
+    }
+
+    /// True where what is known of each agent is kept.
+    #[inline]
+    pub fn keeps_cells(&self) -> bool {
+        !self.cells.is_empty()
     }
 
     /// Environments in this shard.
@@ -185,12 +204,14 @@ impl Shard {
 
     /// A block to be stepped, the numbers of its episodes, and working memory.
     #[inline(always)]
-    pub fn block(&mut self, block: usize) -> (Block<'_>, &Numbers, &mut Scratch) {
+    pub fn block(&mut self, block: usize) -> (Block<'_>, &Numbers, &mut Working) {
         let size = Cells::COUNT * self.agents;
-        let (offer_price, rest) = self.cells[block * size..][..size].split_at_mut(self.agents);
+        let Scratch { cells: passing, working, .. } = &mut self.scratch;
+        let cells = if self.cells.is_empty() { passing } else { &mut self.cells[block * size..][..size] };
+        let (offer_price, rest) = cells.split_at_mut(self.agents);
         let (offer_quantity, dispatch) = rest.split_at_mut(self.agents);
         let head = &mut self.heads[block];
-        (Block { head, offer_price, offer_quantity, dispatch }, &self.numbers, &mut self.scratch)
+        (Block { head, offer_price, offer_quantity, dispatch }, &self.numbers, working)
     }
 
     /// The head of one environment and its lane in it.
@@ -199,7 +220,7 @@ impl Shard {
         (&self.heads[row / LANES], row % LANES)
     }
 
-    /// What is known of one agent in one environment.
+    /// What is known of one agent in one environment, in a shard that keeps it.
     #[inline]
     pub fn cell(&self, kind: Cells, row: usize, agent: usize) -> f64 {
         self.cells[self.place(kind, row, agent)][row % LANES]
@@ -234,7 +255,7 @@ impl Shard {
     #[inline(always)]
     pub fn forget_last_step(&mut self, block: usize) {
         let reset = self.scratch.resetting[block];
-        let size = Cells::COUNT * self.agents;
+        let size = if self.keeps_cells() { Cells::COUNT * self.agents } else { 0 };
         let head = &mut self.heads[block];
         let of_agents = self.cells[block * size..][..size].iter_mut();
         for lanes in [&mut head.price, &mut head.unserved].into_iter().chain(of_agents) {

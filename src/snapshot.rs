@@ -96,7 +96,7 @@ impl Batch {
             return Err(bad("was taken with another max_episode_steps"));
         }
         let fits = snapshot.shards.len() == self.shards.len()
-            && self.shards.iter().zip(&snapshot.shards).all(|(shard, state)| state.fits(&self.scenario, shard.rows()));
+            && self.shards.iter().zip(&snapshot.shards).all(|(shard, state)| state.fits(&self.scenario, shard));
         if !fits || !snapshot.last.fits(self) {
             return Err(bad("does not fit this engine"));
         }
@@ -127,7 +127,8 @@ struct Saved {
 impl Saved {
     fn new(scenario: &Scenario, shard: &Shard) -> Self {
         let rows = 0..shard.rows();
-        let agents = scenario.agents();
+        // What is not kept is not part of the state.
+        let agents = if shard.keeps_cells() { scenario.agents() } else { 0 };
         let heads = || rows.clone().map(|row| shard.head(row));
         let cells = |kind| rows.clone().flat_map(|row| (0..agents).map(move |i| shard.cell(kind, row, i))).collect();
         Self {
@@ -146,8 +147,9 @@ impl Saved {
         }
     }
 
-    fn fits(&self, scenario: &Scenario, rows: usize) -> bool {
-        let cells = rows * scenario.agents();
+    fn fits(&self, scenario: &Scenario, shard: &Shard) -> bool {
+        let rows = shard.rows();
+        let cells = if self.offer_price.is_empty() && !scenario.looks_back() { 0 } else { rows * scenario.agents() };
         let hours = scenario.demand.len() as u64;
         let lengths = [self.seed.len(), self.episode.len(), self.t.len(), self.start.len(), self.demand.len()];
         let others = [self.price.len(), self.unserved.len(), self.started.len(), self.finished.len()];
@@ -159,7 +161,9 @@ impl Saved {
 
     /// Puts everything back; the numbers of the episodes follow from seed and episode.
     fn restore(&self, scenario: &Scenario, shard: &mut Shard) {
-        let agents = scenario.agents();
+        // Offers that were not kept stay unknown; those that this engine does not keep are not needed.
+        let kept = shard.keeps_cells() && !self.offer_price.is_empty();
+        let agents = if kept { scenario.agents() } else { 0 };
         for row in 0..shard.rows() {
             let (head, l) = (&mut shard.heads[row / LANES], row % LANES);
             head.seed[l] = self.seed[row];

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::ahead::Ahead;
 use crate::bidding::{self, Action};
 use crate::clearing;
 use crate::numbers::{Number, WithNumbers};
@@ -12,7 +13,7 @@ use crate::scenario::Scenario;
 use crate::seats::Seats;
 use crate::series;
 use crate::settle;
-use crate::shard::{Block, Head, Scratch, Shard};
+use crate::shard::{Block, Head, Shard, Working};
 use crate::simd::{LANES, Vector, Work};
 use crate::spec::{EpisodeEnd, named};
 
@@ -39,6 +40,8 @@ pub struct Game<'a> {
     pub seats: &'a Seats,
     /// Episodes are cut after so many steps, if set.
     pub limit: Option<u32>,
+    /// A step writes more than the caches hold.
+    pub large: bool,
 }
 
 /// The caller's buffers for some rows. S rows, A agents, L acting agents, F features.
@@ -200,7 +203,7 @@ pub fn step<V: Vector>(
 struct Play<'a, 'b> {
     game: &'a Game<'a>,
     block: Block<'a>,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Working,
     /// (rows, L) from the block's first row on.
     actions: &'a [Action],
     /// The block's rows in the shard.
@@ -215,7 +218,8 @@ impl<V: Vector> WithNumbers<V> for Play<'_, '_> {
     fn run<N: Number>(self, simd: V, numbers: &[N]) {
         let Self { game, mut block, scratch, actions, rows, out } = self;
         let scenario = game.scenario;
-        bidding::offer(simd, scenario, game.seats, numbers, &mut block, actions);
+        let ahead = if game.large { ahead(game, &rows, out) } else { Ahead::nothing() };
+        bidding::offer(simd, scenario, game.seats, numbers, &mut block, actions, ahead);
         clearing::clear(simd, scenario, numbers, &mut block, scratch);
         settle::settle(simd, scenario, numbers, &block, &mut scratch.profits);
         rewards::reward(simd, scenario, game.seats, numbers, &block, scratch);
@@ -224,6 +228,16 @@ impl<V: Vector> WithNumbers<V> for Play<'_, '_> {
         let demand = series::demand(simd, scenario, numbers, block.head);
         simd.store(demand, &mut block.head.demand);
     }
+}
+
+/// What a block is about to write.
+#[inline(always)]
+fn ahead(game: &Game<'_>, rows: &Range<usize>, out: &Outputs<'_>) -> Ahead {
+    let (agents, acting) = (game.scenario.agents(), game.seats.acting().len());
+    let (seen, Range { start, end }) = (acting * game.scenario.width, rows);
+    let short = [&out.observations[start * seen..end * seen], &out.rewards[start * acting..end * acting]];
+    let long = [&out.dispatch[start * agents..end * agents], &out.profits[start * agents..end * agents]];
+    Ahead::new(agents, short, long)
 }
 
 /// Marks the finished environments for a reset and tells whether there are any.
@@ -334,7 +348,7 @@ impl<V: Vector> WithNumbers<V> for DrawDemand<'_> {
 
 /// Writes what a block's step came to into the caller's buffers.
 #[inline(always)]
-fn publish<V: Vector>(simd: V, block: &Block<'_>, scratch: &Scratch, rows: Range<usize>, out: &mut Outputs<'_>) {
+fn publish<V: Vector>(simd: V, block: &Block<'_>, scratch: &Working, rows: Range<usize>, out: &mut Outputs<'_>) {
     let (agents, acting) = (block.dispatch.len(), scratch.rewards.len());
     let cells = rows.start * agents..rows.end * agents;
     publish::agents(simd, &*block.dispatch, &mut out.dispatch[cells.clone()]);

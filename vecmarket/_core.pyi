@@ -130,6 +130,7 @@ class Engine:
     # `play` returned True, its marks.
     def views(self) -> dict[str, NDArray[Any]]: ...
     def observation_bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...  # low, high (L, F)
+    def keep_offers(self) -> None: ...
     def offers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # prices, quantities (N, A)
     def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)
     # t, series hour, episode, (N,) each

@@ -105,6 +105,7 @@ def record_episode(
         seats, the seed, the start or the limit.
     """
     engine = _core.Engine(scenario, 1, seed=seed, threads=1, seats=seats, max_episode_steps=max_episode_steps)
+    engine.keep_offers()
     acting = tuple(engine.acting)
     steps = engine.horizon if max_episode_steps is None else min(engine.horizon, max_episode_steps)
     agents, features = engine.num_agents, engine.num_features

@@ -15,7 +15,7 @@ use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::observers;
 use crate::scenario::Scenario;
-use crate::shard::{Cells, SHARD};
+use crate::shard::{Cells, SHARD, Shard};
 use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
@@ -294,11 +294,20 @@ impl Engine {
         Ok((low.into_pyarray(py).reshape(shape)?, high.into_pyarray(py).reshape(shape)?))
     }
 
-    /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each.
+    /// Keeps the offers of every step from now on, for `offers`: it takes time to write them to memory for every agent.
+    fn keep_offers(&self) -> PyResult<()> {
+        self.lock()?.batch.keep_offers();
+        Ok(())
+    }
+
+    /// Last offers: prices, $/MWh, and quantities, MW, (N, A) each, of an engine that keeps them.
     fn offers<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py, f64>> {
         let guard = self.lock()?;
         let batch = &guard.batch;
         let Layout { envs, agents, .. } = batch.layout();
+        if !batch.shards.iter().all(Shard::keeps_cells) {
+            return Err(Error::Runtime("engine: offers are not kept; call keep_offers() before the step".into()).into());
+        }
         let gather = |kind: Cells| {
             let of_row = |env: usize| {
                 let (shard, row) = (&batch.shards[env / SHARD], env % SHARD);

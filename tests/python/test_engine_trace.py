@@ -79,6 +79,7 @@ def test_it_is_the_episode_that_the_engine_plays() -> None:
     rng = np.random.default_rng(0)
     plan = rng.uniform(-0.5, 0.9, (T, A, 2)).astype(np.float32)
     engine = vm.Engine(SCENARIO, 2, seed=9)
+    engine.keep_offers()
     trace = engine.trace(plan)
     observations = engine.reset()
     for step in range(T):

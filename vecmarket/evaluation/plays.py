@@ -155,6 +155,7 @@ class Batch:
     def __init__(self, env: MarketVectorEnv, learner: int) -> None:
         self._env = env
         self._engine = env.engine
+        self._engine.keep_offers()
         self._learner = learner
         self._pay_as_bid = env.scenario.rules.pricing == "pay_as_bid"
         _, self._srmc = self._engine.fleet()  # drawn at the reset, (E, A)

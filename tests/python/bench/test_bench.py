@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import vecmarket as vm
+from bench import targets
 from bench.__main__ import TABLES
 from bench.measure import Effort, Side, Timings, alternate, episodes
 from bench.plan import QUICK, draw_actions
-from bench.report import Table, busy, preface, rate, write_results
+from bench.report import Table, _first_cpu, busy, preface, rate, write_results
 
 
 def test_sides_take_turns() -> None:
@@ -69,13 +70,22 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
         step_generators=(5,),
         markets=1024,
         batch_sizes=(1, 8),
+        sizes=((5, (8, 64)),),
+        advance_sizes=(1, 8),
+        fleet_envs=8,
+        torch_sizes=(8,),
         python_envs=8,
         figure=tmp_path / "scaling.png",
     )
     tables = [table for measure in TABLES.values() for table in measure(plan)]
     for table in tables:
-        assert table.rows
+        # Two may be told to be absent: see the tests of each.
+        assert table.rows or table.note.startswith("Skipped: ")
         assert {len(row) for row in table.rows} == {len(table.header)}
+    aimed = targets.table(tables)
+    assert aimed is not None
+    assert len(aimed.rows) == len(targets.TARGETS)
+    tables.insert(0, aimed)
     page = tmp_path / "RESULTS.md"
     write_results(page, preface("python -m bench", 0.25), tables, plan.figure)
     # The step, the observers and the throughput measure one case in common.
@@ -88,6 +98,18 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
     assert "- command: `python -m bench`" in text
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["RESULTS.md", "scaling.png"]
+
+
+def test_processors_of_one_name_are_told_apart() -> None:
+    first = "processor : 0\nmodel name : AMD EPYC\ncpu family : 25\nmodel : 17\nstepping : 1\n"
+    second = first.replace("25", "26")
+    assert _first_cpu(first + "\n" + second) == "AMD EPYC (family 25, model 17, stepping 1)"
+    assert _first_cpu("model name : Cortex\n") == "Cortex"
+    assert _first_cpu("processor : 0\n") == ""
+
+
+def test_a_table_without_rows_is_its_note() -> None:
+    assert Table("Title", "Skipped.", [], []).markdown() == "## Title\n\nSkipped.\n"
 
 
 def test_a_table_reads_as_markdown() -> None:

@@ -21,6 +21,7 @@ def small() -> vm.Scenario:
 
 def engine() -> vm.Engine:
     made = vm.Engine(small(), ENVS, threads=1)
+    made.keep_offers()
     made.reset()
     made.step(np.full((ENVS, AGENTS, 2), 0.25, dtype=np.float32))
     return made

@@ -35,12 +35,13 @@ ON_CALL = {("config", "scenarios")}
 
 # Rust: each room may use those above it.
 RUST = (
-    ("error", "math"),
-    ("rng", "pool"),
-    ("spec",),
+    ("error", "ahead"),
+    ("pool", "spec"),
     ("simd", "slots"),
+    ("math", "publish"),
+    ("rng",),
     ("scenario",),
-    ("seats",),
+    ("seats", "numbers"),
     ("market",),
     ("shard",),
     ("series",),
@@ -186,6 +187,12 @@ def test_only_the_binding_knows_python(repository: Path) -> None:
             assert knows == [], path
 
 
-def test_no_rust_file_is_unsafe(repository: Path) -> None:
+def test_unsafe_is_one_hint_with_its_reason(repository: Path) -> None:
+    """One place asks the processor for memory ahead of time, which Rust has no safe way to say."""
     for path in (repository / "src").rglob("*.rs"):
-        assert re.search(r"\bunsafe\b", code_of(path)) is None, path
+        found = re.findall(r"\bunsafe\b[^}]*\}", code_of(path))
+        if path.name == "ahead.rs":
+            assert [re.sub(r"::<\w+>", "", block) for block in found] == ["unsafe { _mm_prefetch(line) }"]
+            assert re.search(r"// SAFETY: [^\n]+\n\s+unsafe \{", path.read_text(encoding="utf-8"))
+        else:
+            assert found == [], path

@@ -34,6 +34,7 @@ def test_advance_moves_nothing_when_a_live_buffer_cannot_be_written() -> None:
 
 def test_seats_stay_when_a_live_buffer_cannot_be_written() -> None:
     engine = _core.Engine(small(), 2, seats=["acts", "truthful", "truthful"])
+    engine.keep_offers()
     engine.reset()
     engine.observations.flags.writeable = False
     with pytest.raises(RuntimeError, match="observations"):

@@ -60,6 +60,7 @@ def compare_step(engine: vm.Engine, n: int, step: Step, scenario: vm.Scenario) -
 def play(scenario: vm.Scenario, seed: int, envs: int, episodes: int, random: np.random.Generator) -> None:
     agents = len(scenario.generators)
     engine = vm.Engine(scenario, envs, seed=seed, threads=1)
+    engine.keep_offers()
     markets = [Market(scenario, (seed + n) % 2**64) for n in range(envs)]
     low, high = engine.observation_bounds()
     for _ in range(episodes):
@@ -123,6 +124,7 @@ def test_rivals_that_the_engine_plays() -> None:
     acting = [1, 3]
     envs, random = 4, np.random.default_rng(3)
     engine = _core.Engine(scenario, envs, seed=9, threads=1, seats=seats)
+    engine.keep_offers()
     markets = [Market(scenario, 9 + n, seats) for n in range(envs)]
     mw, dollars = size_of(scenario)
     assert engine.acting == acting

@@ -66,6 +66,7 @@ def play(engine: vm.Engine, actions: Actions) -> list[dict[str, bytes]]:
 
 def fresh(envs: int, *, seed: int = 0, threads: int = 1) -> vm.Engine:
     engine = vm.Engine(lively(), envs, seed=seed, threads=threads)
+    engine.keep_offers()
     engine.reset()
     return engine
 

@@ -73,6 +73,7 @@ def test_the_last_observation_is_a_true_one() -> None:
 def test_a_truthful_rival_stays_as_it_is_while_the_learner_changes() -> None:
     """Trap: frozen rivals that keep changing while the learner trains."""
     engine = _core.Engine(noisy_market(), 1, seats=["acts", "truthful", 5.0], threads=1)
+    engine.keep_offers()
     offers = []
     for action in ((0.0, 0.0), (0.5, 2.0), (1.0, -10.0)):
         engine.reset(seed=0)
@@ -224,6 +225,7 @@ def test_the_bid_penalty_uses_the_offer_after_floor_and_cap() -> None:
 
 def test_an_action_outside_its_box_counts_as_the_nearest_legal_one() -> None:
     engine = vm.Engine(still([50, 50], [10, 20], [70, 70]), 2)
+    engine.keep_offers()
     engine.reset()
     outside = np.array([[[-3.0, 99.0], [2.0, -99.0]], [[0.0, 10.0], [1.0, -10.0]]], dtype=np.float32)
     engine.step(outside)
