@@ -139,16 +139,15 @@ impl Work for Rows<'_> {
     }
 }
 
-/// The lanes whose outcome depends on the order of equal offers, bit by bit.
+/// The lanes whose outcome depends on a random order, bit by bit.
 #[inline(always)]
 fn needs_an_order<V: Vector>(simd: V, tie_break: TieBreak, cleared: &Cleared<V>) -> u32 {
-    let tied = simd.splat(1.0).below(cleared.ties);
-    match tie_break {
-        TieBreak::ProRata => 0,
-        TieBreak::Index => tied.bits(),
-        // In shortage the last in order is marginal, and the order may be a random one.
-        TieBreak::Random => (tied | simd.splat(0.0).below(cleared.unserved)).bits(),
+    if tie_break != TieBreak::Random {
+        return 0;
     }
+    // In shortage the last in order is marginal.
+    let (tied, short) = (simd.splat(1.0).below(cleared.ties), simd.splat(0.0).below(cleared.unserved));
+    (tied | short).bits()
 }
 
 /// Clears a market by its merit order.
@@ -217,7 +216,11 @@ impl Block {
         let (floor, cap) = (simd.splat(markets.bounds.0), simd.splat(markets.bounds.1));
         let prices = Prices { simd, rules: markets.rules, floor, cap };
         let offers = Offers { prices: &self.prices, quantities: &self.quantities };
-        let cleared = lanes::clear(simd, &prices, offers, simd.load(&self.demand), &mut self.dispatch);
+        let demand = simd.load(&self.demand);
+        let cleared = lanes::clear(simd, &prices, offers, demand, &mut self.dispatch);
+        if markets.rules.tie_break == TieBreak::Index {
+            lanes::queue(simd, offers, &cleared, demand, &mut self.dispatch);
+        }
         simd.store(lanes::marginal(simd, offers, &cleared), &mut self.marginal);
         cleared
     }

@@ -154,6 +154,21 @@ pub fn marginal<V: Vector>(simd: V, offers: Offers<'_>, cleared: &Cleared<V>) ->
     marginal
 }
 
+/// Lets equal offers at the margin run one after the other, in the order of places, instead of sharing.
+#[inline(always)]
+pub fn queue<V: Vector>(simd: V, offers: Offers<'_>, cleared: &Cleared<V>, demand: V::Float, dispatch: &mut [Lanes]) {
+    let zero = simd.splat(0.0);
+    let mut supply = cleared.below;
+    for (x, (b, q)) in dispatch.iter_mut().zip(offers.iter()) {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(cleared.marginal_price);
+        let rest = (demand - supply).smaller(q);
+        let rest = V::Float::select(supply.below(cleared.enough), rest, zero);
+        simd.store(V::Float::select(here, rest, simd.load(x)), x);
+        supply = supply.plus_where(here, q);
+    }
+}
+
 /// What the offers of each lane look like as a whole; those with a quantity of zero do not count.
 pub(super) struct Survey<F> {
     pub cheapest: F,
