@@ -367,13 +367,21 @@ fn clock(game: &Game<'_>, block: &mut Block<'_>, rows: Range<usize>, out: &mut O
         (scenario.episode_end == EpisodeEnd::Terminate, scenario.episode_end == EpisodeEnd::Truncate);
     let limit = game.limit.unwrap_or(u32::MAX);
     let head = &mut *block.head;
-    let (mut terminated, mut truncated) = ([false; LANES], [false; LANES]);
+    let mut latest = 0;
     for l in 0..LANES {
-        head.t[l] += 1;
-        let (ended, cut) = (head.t[l] >= scenario.horizon, head.t[l] >= limit);
-        terminated[l] = ended & terminates;
-        truncated[l] = cut | (ended & truncates);
-        head.finished[l] = ended | cut;
+        // Lanes to spare count for ever.
+        head.t[l] = head.t[l].wrapping_add(1);
+        latest = latest.max(head.t[l]);
+    }
+    let (mut terminated, mut truncated) = ([false; LANES], [false; LANES]);
+    head.finished = [false; LANES];
+    if latest >= limit.min(scenario.horizon) {
+        for l in 0..LANES {
+            let (ended, cut) = (head.t[l] >= scenario.horizon, head.t[l] >= limit);
+            terminated[l] = ended & terminates;
+            truncated[l] = cut | (ended & truncates);
+            head.finished[l] = ended | cut;
+        }
     }
     // Lanes to spare never finish.
     head.finished[rows.len()..].fill(false);

@@ -1,6 +1,6 @@
 //! The marginal offers among many: a bracket around the marginal price, narrowed until few offers are left inside.
 
-use super::lanes::{Margin, Offers, Survey, cheapest_above, lowest_that_reaches, margin, supply_up_to};
+use super::lanes::{Margin, Offers, Survey, cheapest_above, margin, supply_up_to, try_all};
 use crate::simd::{Float, LANES, Lanes, Mask, Vector};
 
 /// Offers of a lane that are tried one against the others.
@@ -38,10 +38,11 @@ pub(super) fn find<V: Vector>(
         inside = Inside::gather(simd, offers, &bracket);
     }
     let left = inside.offers();
-    let price = lowest_that_reaches(simd, left, bracket.supply, enough);
+    let tried = try_all(simd, left, bracket.supply, enough);
     // Sums up to the bracket's ends and sums inside it are rounded differently: where the offers inside fall
     // short by that, the dearest of them is marginal.
-    let price = V::Float::select(price.below(simd.splat(f64::INFINITY)), price, dearest(simd, left));
+    let reached = tried.lowest.below(simd.splat(f64::INFINITY));
+    let price = V::Float::select(reached, tried.lowest, tried.dearest);
     let found = margin(simd, left, bracket.supply, price);
     let one_price = inside.crowded(simd);
     if !one_price.any() {
@@ -192,15 +193,4 @@ impl Inside {
         let most = self.counts.iter().fold(0, |most, count| most.max(*count)).min(ROOM);
         Offers { prices: &self.prices[..most], quantities: &self.quantities[..most] }
     }
-}
-
-/// The dearest offer; there may be none in lanes whose demand is met by nobody.
-#[inline(always)]
-fn dearest<V: Vector>(simd: V, offers: Offers<'_>) -> V::Float {
-    let zero = simd.splat(0.0);
-    let mut dearest = simd.splat(f64::NEG_INFINITY);
-    for (b, q) in offers.iter() {
-        dearest = V::Float::select(zero.below(simd.load(q)), simd.load(b).larger(dearest), dearest);
-    }
-    dearest
 }

@@ -93,13 +93,13 @@ pub fn clear<V: Vector>(
     let tolerance = simd.splat(REACHED) * demand.magnitude().larger(simd.splat(1.0));
     // Never zero, so that demand within the tolerance has a marginal unit too; any offer reaches the least number above.
     let enough = (demand - tolerance).larger(simd.splat(f64::from_bits(1)));
-    let survey = survey(simd, offers);
 
-    let margin = if offers.prices.len() <= FEW {
-        let price = lowest_that_reaches(simd, offers, zero, enough);
-        margin(simd, offers, zero, price)
+    let (total, dearest, margin) = if offers.prices.len() <= FEW {
+        let tried = try_all(simd, offers, zero, enough);
+        (tried.total, tried.dearest, margin(simd, offers, zero, tried.lowest))
     } else {
-        bracket::find(simd, offers, &survey, enough)
+        let survey = survey(simd, offers);
+        (survey.total, survey.dearest, bracket::find(simd, offers, &survey, enough))
     };
     let supply = margin.below + margin.at;
     let exactly = match prices.rules.look_above_the_margin() {
@@ -113,20 +113,20 @@ pub fn clear<V: Vector>(
         false => (zero, zero.below(zero)),
     };
 
-    let short = survey.total.below(enough);
+    let short = total.below(enough);
     let idle = demand.at_most(zero);
-    let anybody = zero.below(survey.total);
+    let anybody = zero.below(total);
     let at_margin = prices.at_the_margin(margin.price, exactly.0, exactly.1);
-    let price = V::Float::select(short, prices.in_shortage(survey.dearest, anybody), at_margin);
+    let price = V::Float::select(short, prices.in_shortage(dearest, anybody), at_margin);
     let price = V::Float::select(idle, prices.without_demand(), price);
-    let unserved = V::Float::select(short, demand - survey.total, zero);
+    let unserved = V::Float::select(short, demand - total, zero);
     let unserved = V::Float::select(idle, zero, unserved);
 
     let limit = V::Float::select(short, simd.splat(f64::INFINITY), margin.price);
     let nobody = simd.splat(f64::NEG_INFINITY);
     let limit = V::Float::select(idle, nobody, limit);
     run(simd, offers, limit, &margin, demand, dispatch);
-    let marginal_price = V::Float::select(short, survey.dearest, margin.price);
+    let marginal_price = V::Float::select(short, dearest, margin.price);
     Cleared {
         price,
         unserved,
@@ -193,50 +193,60 @@ fn survey<V: Vector>(simd: V, offers: Offers<'_>) -> Survey<V::Float> {
     Survey { cheapest, dearest, total }
 }
 
-/// The lowest price of an offer at which `base` and the offers up to it are enough; infinity for none.
+/// What came of trying the price of every offer.
+#[derive(Clone, Copy)]
+pub(super) struct Tried<F> {
+    /// The lowest price of an offer at which supply is enough; infinity for none.
+    pub lowest: F,
+    /// The dearest offer; -infinity for none.
+    pub dearest: F,
+    /// All supply.
+    pub total: F,
+}
+
+/// Tries the price of every offer, where `base` is offered below all of them.
 #[inline(always)]
-pub(super) fn lowest_that_reaches<V: Vector>(
-    simd: V,
-    offers: Offers<'_>,
-    base: V::Float,
-    enough: V::Float,
-) -> V::Float {
+pub(super) fn try_all<V: Vector>(simd: V, offers: Offers<'_>, base: V::Float, enough: V::Float) -> Tried<V::Float> {
     // Four prices a pass: each offer is loaded once for four sums, none of which waits for another.
     const ABREAST: usize = 4;
-    let mut lowest = simd.splat(f64::INFINITY);
+    let mut tried = Tried { lowest: simd.splat(f64::INFINITY), dearest: simd.splat(f64::NEG_INFINITY), total: base };
     let (prices, last_prices) = offers.prices.as_chunks::<ABREAST>();
     let (quantities, last_quantities) = offers.quantities.as_chunks::<ABREAST>();
     for (b, q) in prices.iter().zip(quantities) {
-        lowest = lowest_of(simd, offers, base, enough, b, q, lowest);
+        tried = try_some(simd, offers, base, enough, b, q, tried);
     }
     for (b, q) in last_prices.iter().zip(last_quantities) {
-        lowest = lowest_of(simd, offers, base, enough, &[*b], &[*q], lowest);
+        tried = try_some(simd, offers, base, enough, &[*b], &[*q], tried);
     }
-    lowest
+    tried
 }
 
-/// The lowest of `lowest` and of some offers' prices that reach `enough`.
+/// Tries the prices of some offers too.
 #[inline(always)]
-fn lowest_of<V: Vector, const N: usize>(
+fn try_some<V: Vector, const N: usize>(
     simd: V,
     offers: Offers<'_>,
     base: V::Float,
     enough: V::Float,
     prices: &[Lanes; N],
     quantities: &[Lanes; N],
-    mut lowest: V::Float,
-) -> V::Float {
+    mut tried: Tried<V::Float>,
+) -> Tried<V::Float> {
     let zero = simd.splat(0.0);
-    let mut tried = [zero; N];
+    let mut here = [zero; N];
     for k in 0..N {
-        tried[k] = simd.load(&prices[k]);
+        here[k] = simd.load(&prices[k]);
     }
-    let supply = supply_up_to(simd, offers, base, tried);
+    let supply = supply_up_to(simd, offers, base, here);
     for k in 0..N {
-        let reached = enough.at_most(supply[k]) & zero.below(simd.load(&quantities[k]));
-        lowest = V::Float::select(reached, tried[k].smaller(lowest), lowest);
+        let offered = zero.below(simd.load(&quantities[k]));
+        let reached = enough.at_most(supply[k]) & offered;
+        tried.lowest = V::Float::select(reached, here[k].smaller(tried.lowest), tried.lowest);
+        // The later of equal ones, as in merit order: -0 and 0 are equal prices.
+        tried.dearest = V::Float::select(offered, tried.dearest.larger(here[k]), tried.dearest);
+        tried.total = supply[k].larger(tried.total);
     }
-    lowest
+    tried
 }
 
 /// `base` and what is offered up to each of some prices.

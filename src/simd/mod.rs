@@ -78,9 +78,7 @@ pub enum Simd {
 const VARIABLE: &str = "VECMARKET_SIMD";
 
 impl Simd {
-    /// The level in use: AVX2 where the processor has it, or the level that `VECMARKET_SIMD` names. Read once.
-    ///
-    /// AVX-512 is not chosen by itself: it was no faster where it was measured (see `docs/decisions/0008`).
+    /// The level in use: the highest that the processor has, or the one that `VECMARKET_SIMD` names. Read once.
     pub fn get() -> Result<Self> {
         static CHOSEN: OnceLock<Result<Simd>> = OnceLock::new();
         CHOSEN
@@ -91,7 +89,7 @@ impl Simd {
                         Error::value(VARIABLE, format!("this processor or build does not have {:?}", level.name()))
                     })
                 }
-                _ => Ok(Self::of(Level::Avx2).unwrap_or(Self::Baseline)),
+                _ => Ok(Self::of(Level::Avx512).or(Self::of(Level::Avx2)).unwrap_or(Self::Baseline)),
             })
             .clone()
     }
