@@ -195,8 +195,14 @@ impl Block {
         let any = [simd.splat(-LARGEST), simd.splat(LARGEST)];
         let priced = [simd.splat(floor).larger(any[0]), simd.splat(cap).smaller(any[1])];
         let offered = [simd.splat(0.0), any[1]];
-        self.demand = Lanes::default();
-        self.demand.0[..rows].copy_from_slice(&markets.demand[first..first + rows]);
+        let given = &markets.demand[first..first + rows];
+        match given.first_chunk() {
+            Some(eight) => self.demand = Lanes(*eight),
+            None => {
+                self.demand = Lanes::default();
+                self.demand.0[..rows].copy_from_slice(given);
+            }
+        }
         let demand = simd.load(&self.demand);
         let sound = any[0].at_most(demand) & demand.at_most(any[1]);
         let sound = if rows == LANES {

@@ -32,10 +32,12 @@ pub(super) fn find<V: Vector>(
     for _ in 0..offers.prices.len().ilog2().div_ceil(2) {
         bracket = quarter(simd, offers, bracket, enough);
     }
-    let mut inside = Inside::gather(simd, offers, &bracket);
-    if inside.crowded(simd).any() {
+    let mut inside = Inside::new();
+    inside.gather(simd, offers, &bracket);
+    if inside.most() > ROOM {
         bracket = thinned(simd, offers, bracket, enough);
-        inside = Inside::gather(simd, offers, &bracket);
+        inside = Inside::new();
+        inside.gather(simd, offers, &bracket);
     }
     let left = inside.offers();
     let tried = try_all(simd, left, bracket.supply, enough);
@@ -44,11 +46,11 @@ pub(super) fn find<V: Vector>(
     let reached = tried.lowest.below(simd.splat(f64::INFINITY));
     let price = V::Float::select(reached, tried.lowest, tried.dearest);
     let found = margin(simd, left, bracket.supply, price);
-    let one_price = inside.crowded(simd);
-    if !one_price.any() {
+    if inside.most() <= ROOM {
         return found;
     }
     // More offers at one price than there is room for.
+    let one_price = inside.crowded(simd);
     let price = cheapest_above(simd, offers, bracket.low);
     Margin::select(one_price, margin(simd, offers, simd.splat(0.0), price), found)
 }
@@ -154,31 +156,36 @@ struct Inside {
 }
 
 impl Inside {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { prices: [Lanes::splat(f64::INFINITY); ROOM], quantities: [Lanes::splat(0.0); ROOM], counts: [0; LANES] }
+    }
+
     /// Gathers them in the order of places, as many as there is room for.
     #[inline(always)]
-    fn gather<V: Vector>(simd: V, offers: Offers<'_>, bracket: &Bracket<V::Float>) -> Self {
-        let mut inside = Self {
-            prices: [Lanes::splat(f64::INFINITY); ROOM],
-            quantities: [Lanes::splat(0.0); ROOM],
-            counts: [0; LANES],
-        };
+    fn gather<V: Vector>(&mut self, simd: V, offers: Offers<'_>, bracket: &Bracket<V::Float>) {
         for (i, (b, q)) in offers.iter().enumerate() {
             let mut here = holds(simd, bracket, simd.load(b), simd.load(q)).bits();
             while here != 0 {
                 let lane = here.trailing_zeros() as usize % LANES;
                 here &= here - 1;
-                let place = inside.counts[lane];
+                let place = self.counts[lane];
                 if place < ROOM {
-                    inside.prices[place][lane] = offers.prices[i][lane];
-                    inside.quantities[place][lane] = offers.quantities[i][lane];
+                    self.prices[place][lane] = offers.prices[i][lane];
+                    self.quantities[place][lane] = offers.quantities[i][lane];
                 }
-                inside.counts[lane] += 1;
+                self.counts[lane] += 1;
             }
         }
-        inside
     }
 
-    /// The lanes in which there are more.
+    /// The count of the lane with most offers.
+    #[inline(always)]
+    fn most(&self) -> usize {
+        self.counts.iter().fold(0, |most, count| most.max(*count))
+    }
+
+    /// The lanes with more than there is room for.
     #[inline(always)]
     fn crowded<V: Vector>(&self, simd: V) -> <V::Float as Float>::Mask {
         let mut counts = Lanes::splat(0.0);
@@ -190,7 +197,7 @@ impl Inside {
 
     #[inline(always)]
     fn offers(&self) -> Offers<'_> {
-        let most = self.counts.iter().fold(0, |most, count| most.max(*count)).min(ROOM);
+        let most = self.most().min(ROOM);
         Offers { prices: &self.prices[..most], quantities: &self.quantities[..most] }
     }
 }
