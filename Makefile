@@ -19,7 +19,7 @@ ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(she
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers instructions clean check
+.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers instructions stages clean check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ bench-peers: $(VENV)/.train $(VENV)/.dev ## measure other vector environments be
 instructions: | check ## count the kernels' instructions against bench/instructions.json; ARGS=--record renews it
 	"$(PYTHON)" -m bench.instructions $(ARGS)
 
+stages: | check ## count where the instructions of a step go, stage by stage
+	"$(PYTHON)" -m bench.stages
+
 clean: ## remove what was built and installed; runs/ stays
 	rm -rf $(VENV) target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f vecmarket/_core*.so vecmarket/_core*.pyd
@@ -75,7 +78,7 @@ check:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@command -v cargo >/dev/null || { \
-	    echo "vecmarket needs a Rust toolchain, 1.88 or newer, and 'cargo' is not found; https://rustup.rs installs one" >&2; exit 1; }
+	    echo "vecmarket needs a Rust toolchain, 1.89 or newer, and 'cargo' is not found; https://rustup.rs installs one" >&2; exit 1; }
 
 $(VENV)/.created: | check
 	"$(PYTHON)" -m venv $(VENV)

@@ -73,8 +73,6 @@ pub struct Scenario {
     pub rules: Rules,
     /// How an action becomes an offer.
     pub bidding: BiddingRule,
-    /// Reward terms that count, by place in [`Term::ALL`].
-    pub terms: Vec<usize>,
     /// Multiplies the reward.
     pub reward_scale: f64,
     /// What the end of an episode means.
@@ -164,13 +162,11 @@ impl Scenario {
         if features.iter().all(|(_, width)| *width == 0) {
             return Err(Error::value("observation", "is empty in a market of one agent: name a feature of its own"));
         }
-        let terms = (0..Term::ALL.len()).filter(|&i| spec.reward.weights[i] != Number::Fixed(0.0)).collect();
 
         let mut scenario = Self {
             horizon,
             rules,
             bidding: spec.bidding,
-            terms,
             reward_scale,
             episode_end: spec.episode_end,
             starts,

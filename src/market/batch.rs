@@ -268,8 +268,9 @@ type Range<F> = [F; 2];
 fn turn<V: Vector>(simd: V, rows: &[f64], range: Range<V::Float>, lanes: &mut [Lanes]) -> <V::Float as Float>::Mask {
     let width = lanes.len();
     let mut each: [&[f64]; LANES] = [&[]; LANES];
-    for (row, given) in each.iter_mut().zip(rows.chunks_exact(width)) {
-        *row = given;
+    let mut rest = rows;
+    for row in &mut each {
+        (*row, rest) = rest.split_at(width);
     }
     let mut sound = range[0].at_most(range[0]);
     let Some(last) = width.checked_sub(ABREAST) else {

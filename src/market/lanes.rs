@@ -16,7 +16,7 @@ use super::pricing::Prices;
 use crate::simd::{Float, Lanes, Vector};
 
 /// So many offers are tried all against all.
-const FEW: usize = 16;
+const FEW: usize = 28;
 
 /// The offers of eight markets.
 #[derive(Debug, Clone, Copy)]
