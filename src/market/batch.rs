@@ -268,6 +268,7 @@ type Range<F> = [F; 2];
 fn turn<V: Vector>(simd: V, rows: &[f64], range: Range<V::Float>, lanes: &mut [Lanes]) -> <V::Float as Float>::Mask {
     let width = lanes.len();
     let mut each: [&[f64]; LANES] = [&[]; LANES];
+    // One after the other: chunks would be put here by a scatter, which costs more than a small market.
     let mut rest = rows;
     for row in &mut each {
         (*row, rest) = rest.split_at(width);
