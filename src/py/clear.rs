@@ -18,8 +18,9 @@ use crate::scenario::Rules;
 use crate::simd::Simd;
 use crate::spec::{LARGEST, Number, usable};
 
-/// Offers below this many are not worth threads: they are cleared in some 150 us, and half of that goes to starting two.
-const WORTH_THREADS: usize = 1 << 16;
+/// Offers below this many are not worth threads: to start two and end them takes some 150 us, in which half as many are
+/// cleared by one.
+const WORTH_THREADS: usize = 1 << 18;
 
 /// Offers above this many hide the cost of a call.
 const MOST_PLAIN: usize = 1024;

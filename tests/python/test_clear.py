@@ -75,9 +75,9 @@ def test_a_row_knows_nothing_of_the_others(offers: int, tie_break: str) -> None:
 @pytest.mark.parametrize("tie_break", ["pro_rata", "index", "random"])
 def test_threads_share_the_rows_and_change_nothing(tie_break: str) -> None:
     rng = np.random.default_rng(11)
-    prices = rng.integers(0, 40, (3001, 30)) * 0.7
-    quantities = rng.uniform(0, 40, (3001, 30))
-    demand = rng.uniform(-0.1, 1.2, 3001) * quantities.sum(axis=1)
+    prices = rng.integers(0, 40, (9001, 30)) * 0.7  # fewer would be cleared by one thread
+    quantities = rng.uniform(0, 40, (9001, 30))
+    demand = rng.uniform(-0.1, 1.2, 9001) * quantities.sum(axis=1)
     rules = vm.MarketRules(tie_break=tie_break)
     one = vm.clear(prices, quantities, demand, rules=rules, seed=5)
     for threads in (0, 2, 3):
@@ -85,8 +85,8 @@ def test_threads_share_the_rows_and_change_nothing(tie_break: str) -> None:
             one, vm.clear(prices, quantities, demand, rules=rules, seed=5, threads=threads), strict=True
         ):
             assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
-    prices[2999, 29] = np.nan
-    with pytest.raises(ValueError, match=r"^prices\[2999, 29\]: must be finite, got NaN$"):
+    prices[8999, 29] = np.nan
+    with pytest.raises(ValueError, match=r"^prices\[8999, 29\]: must be finite, got NaN$"):
         vm.clear(prices, quantities, demand, threads=2)
 
 
