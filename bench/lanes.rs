@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
-use vecmarket::market::lanes;
-use vecmarket::simd::{LANES, Lanes, Simd};
+use vecmarket::market::lanes::{self, Offers};
+use vecmarket::market::pricing::Prices;
+use vecmarket::simd::{LANES, Lanes, Simd, Vector, Work};
 
 use crate::workload::{NO_BOUNDS, RULES, draw_markets};
 
@@ -24,11 +25,11 @@ impl EightMarkets {
     pub fn new(generators: usize, count: usize) -> Self {
         let markets = draw_markets(generators, count);
         let group = |eight: &[crate::workload::Market]| Group {
-            prices: (0..generators).map(|i| std::array::from_fn(|l| eight[l].prices[i])).collect(),
-            quantities: (0..generators).map(|i| std::array::from_fn(|l| eight[l].quantities[i])).collect(),
-            demand: std::array::from_fn(|l| eight[l].demand),
+            prices: (0..generators).map(|i| Lanes(std::array::from_fn(|l| eight[l].prices[i]))).collect(),
+            quantities: (0..generators).map(|i| Lanes(std::array::from_fn(|l| eight[l].quantities[i]))).collect(),
+            demand: Lanes(std::array::from_fn(|l| eight[l].demand)),
         };
-        Self { groups: markets.chunks_exact(LANES).map(group).collect(), dispatch: vec![[0.0; LANES]; generators] }
+        Self { groups: markets.chunks_exact(LANES).map(group).collect(), dispatch: vec![Lanes::default(); generators] }
     }
 
     /// Clears every market once.
@@ -39,16 +40,17 @@ impl EightMarkets {
 
 struct ClearAll<'a>(&'a mut EightMarkets);
 
-impl pulp::WithSimd for ClearAll<'_> {
+impl Work for ClearAll<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, simd: S) {
+    fn run<V: Vector>(self, simd: V) {
         let EightMarkets { groups, dispatch } = self.0;
-        let (floor, cap) = ([NO_BOUNDS.0; LANES], [NO_BOUNDS.1; LANES]);
+        let (floor, cap) = (simd.splat(NO_BOUNDS.0), simd.splat(NO_BOUNDS.1));
+        let rules = Prices { simd, rules: RULES, floor, cap };
         for Group { prices, quantities, demand } in groups {
-            let cleared = lanes::clear(simd, RULES, (&floor, &cap), prices, quantities, demand, dispatch);
-            black_box((cleared, &*dispatch));
+            let cleared = lanes::clear(simd, &rules, Offers { prices, quantities }, simd.load(demand), dispatch);
+            black_box((simd.array(cleared.price), simd.array(cleared.unserved), &*dispatch));
         }
     }
 }

@@ -44,8 +44,14 @@ pub struct Cleared<V: Vector> {
     pub unserved: V::Float,
     /// Offers up to this price run; infinite where all do, or none.
     pub margin: V::Float,
-    /// Offers at the margin, counted.
+    /// Offers at the margin, counted; 0 where all run, or none.
     pub ties: V::Float,
+    /// Price of the marginal unit's offer, $/MWh: the dearest in shortage, -infinity where nobody is marginal.
+    pub marginal_price: V::Float,
+    /// Supply below that price; -infinity in shortage, where no offer reaches demand.
+    below: V::Float,
+    /// Supply that reaches demand.
+    enough: V::Float,
 }
 
 /// The marginal offers of each lane.
@@ -61,6 +67,19 @@ pub(super) struct Margin<F> {
     pub ties: F,
 }
 
+impl<F: Float> Margin<F> {
+    /// `yes` where the mask is true.
+    #[inline(always)]
+    pub(super) fn select(mask: F::Mask, yes: Self, no: Self) -> Self {
+        Self {
+            price: F::select(mask, yes.price, no.price),
+            below: F::select(mask, yes.below, no.below),
+            at: F::select(mask, yes.at, no.at),
+            ties: F::select(mask, yes.ties, no.ties),
+        }
+    }
+}
+
 /// Clears eight markets and writes their dispatch, MW, (G,) lanes.
 #[inline(always)]
 pub fn clear<V: Vector>(
@@ -72,8 +91,8 @@ pub fn clear<V: Vector>(
 ) -> Cleared<V> {
     let zero = simd.splat(0.0);
     let tolerance = simd.splat(REACHED) * demand.magnitude().larger(simd.splat(1.0));
-    // Never zero, so that demand within the tolerance has a marginal unit too.
-    let enough = (demand - tolerance).larger(simd.splat(f64::MIN_POSITIVE));
+    // Never zero, so that demand within the tolerance has a marginal unit too; any offer reaches the least number above.
+    let enough = (demand - tolerance).larger(simd.splat(f64::from_bits(1)));
 
     let (total, dearest, margin) = if offers.prices.len() <= FEW {
         let tried = try_all(simd, offers, zero, enough);
@@ -87,7 +106,9 @@ pub fn clear<V: Vector>(
         true => {
             let next = cheapest_above(simd, offers, margin.price);
             let there = next.below(simd.splat(f64::INFINITY));
-            (next, supply.at_most(demand + tolerance) & there)
+            // Where demand is reached before the last of equal offers, the next offer is another of them.
+            let last = supply_before_the_last(simd, offers, &margin).below(enough);
+            (next, supply.at_most(demand + tolerance) & there & last)
         }
         false => (zero, zero.below(zero)),
     };
@@ -102,9 +123,50 @@ pub fn clear<V: Vector>(
     let unserved = V::Float::select(idle, zero, unserved);
 
     let limit = V::Float::select(short, simd.splat(f64::INFINITY), margin.price);
-    let limit = V::Float::select(idle, simd.splat(f64::NEG_INFINITY), limit);
+    let nobody = simd.splat(f64::NEG_INFINITY);
+    let limit = V::Float::select(idle, nobody, limit);
     run(simd, offers, limit, &margin, demand, dispatch);
-    Cleared { price, unserved, margin: limit, ties: margin.ties }
+    let marginal_price = V::Float::select(short, dearest, margin.price);
+    Cleared {
+        price,
+        unserved,
+        margin: limit,
+        ties: V::Float::select(short | idle, zero, margin.ties),
+        marginal_price: V::Float::select(idle, nobody, marginal_price),
+        below: V::Float::select(short, nobody, margin.below),
+        enough,
+    }
+}
+
+/// The place of each lane's marginal unit, -1 for none: of equal offers the one that reaches demand when they are taken in
+/// the order of places, in shortage the last.
+#[inline(always)]
+pub fn marginal<V: Vector>(simd: V, offers: Offers<'_>, cleared: &Cleared<V>) -> V::Float {
+    let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
+    let (mut place, mut marginal, mut supply) = (zero, simd.splat(-1.0), cleared.below);
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(cleared.marginal_price) & zero.below(q) & supply.below(cleared.enough);
+        marginal = V::Float::select(here, place, marginal);
+        supply = supply.plus_where(here, q);
+        place = place + one;
+    }
+    marginal
+}
+
+/// Lets equal offers at the margin run one after the other, in the order of places, instead of sharing.
+#[inline(always)]
+pub fn queue<V: Vector>(simd: V, offers: Offers<'_>, cleared: &Cleared<V>, demand: V::Float, dispatch: &mut [Lanes]) {
+    let zero = simd.splat(0.0);
+    let mut supply = cleared.below;
+    for (x, (b, q)) in dispatch.iter_mut().zip(offers.iter()) {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(cleared.marginal_price);
+        let rest = (demand - supply).smaller(q);
+        let rest = V::Float::select(supply.below(cleared.enough), rest, zero);
+        simd.store(V::Float::select(here, rest, simd.load(x)), x);
+        supply = supply.plus_where(here, q);
+    }
 }
 
 /// What the offers of each lane look like as a whole; those with a quantity of zero do not count.
@@ -124,7 +186,8 @@ fn survey<V: Vector>(simd: V, offers: Offers<'_>) -> Survey<V::Float> {
         let (b, q) = (simd.load(b), simd.load(q));
         let offered = zero.below(q);
         cheapest = V::Float::select(offered, b.smaller(cheapest), cheapest);
-        dearest = V::Float::select(offered, b.larger(dearest), dearest);
+        // The later of equal ones, as in merit order: -0 and 0 are equal prices.
+        dearest = V::Float::select(offered, dearest.larger(b), dearest);
         total = total + q;
     }
     Survey { cheapest, dearest, total }
@@ -143,16 +206,10 @@ pub(super) struct Tried<F> {
 
 /// Tries the price of every offer, where `base` is offered below all of them.
 #[inline(always)]
-pub(super) fn try_all<V: Vector>(
-    simd: V,
-    offers: Offers<'_>,
-    base: V::Float,
-    enough: V::Float,
-) -> Tried<V::Float> {
+pub(super) fn try_all<V: Vector>(simd: V, offers: Offers<'_>, base: V::Float, enough: V::Float) -> Tried<V::Float> {
     // Four prices a pass: each offer is loaded once for four sums, none of which waits for another.
     const ABREAST: usize = 4;
-    let mut tried =
-        Tried { lowest: simd.splat(f64::INFINITY), dearest: simd.splat(f64::NEG_INFINITY), total: base };
+    let mut tried = Tried { lowest: simd.splat(f64::INFINITY), dearest: simd.splat(f64::NEG_INFINITY), total: base };
     let (prices, last_prices) = offers.prices.as_chunks::<ABREAST>();
     let (quantities, last_quantities) = offers.quantities.as_chunks::<ABREAST>();
     for (b, q) in prices.iter().zip(quantities) {
@@ -185,7 +242,8 @@ fn try_some<V: Vector, const N: usize>(
         let offered = zero.below(simd.load(&quantities[k]));
         let reached = enough.at_most(supply[k]) & offered;
         tried.lowest = V::Float::select(reached, here[k].smaller(tried.lowest), tried.lowest);
-        tried.dearest = V::Float::select(offered, here[k].larger(tried.dearest), tried.dearest);
+        // The later of equal ones, as in merit order: -0 and 0 are equal prices.
+        tried.dearest = V::Float::select(offered, tried.dearest.larger(here[k]), tried.dearest);
         tried.total = supply[k].larger(tried.total);
     }
     tried
@@ -211,12 +269,7 @@ pub(super) fn supply_up_to<V: Vector, const N: usize>(
 
 /// What stands at a price, and below it, where `base` is offered below all of these offers.
 #[inline(always)]
-pub(super) fn margin<V: Vector>(
-    simd: V,
-    offers: Offers<'_>,
-    base: V::Float,
-    price: V::Float,
-) -> Margin<V::Float> {
+pub(super) fn margin<V: Vector>(simd: V, offers: Offers<'_>, base: V::Float, price: V::Float) -> Margin<V::Float> {
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let (mut below, mut at, mut ties) = (base, zero, zero);
     for (b, q) in offers.iter() {
@@ -227,6 +280,20 @@ pub(super) fn margin<V: Vector>(
         ties = ties.plus_where(here & zero.below(q), one);
     }
     Margin { price, below, at, ties }
+}
+
+/// Supply below the margin and of all offers at it but the last.
+#[inline(always)]
+fn supply_before_the_last<V: Vector>(simd: V, offers: Offers<'_>, margin: &Margin<V::Float>) -> V::Float {
+    let zero = simd.splat(0.0);
+    let (mut supply, mut before) = (margin.below, margin.below);
+    for (b, q) in offers.iter() {
+        let (b, q) = (simd.load(b), simd.load(q));
+        let here = b.equals(margin.price) & zero.below(q);
+        before = V::Float::select(here, supply, before);
+        supply = supply.plus_where(here, q);
+    }
+    before
 }
 
 /// The cheapest offer above a price; infinity for none.

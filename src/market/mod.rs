@@ -1,6 +1,7 @@
-//! The clearing: who runs, in one market ([`merit_order`]) or in eight at once ([`lanes`]), and who is paid what
-//! ([`pricing`]).
+//! The clearing: who runs, in one market ([`merit_order`]), in eight at once ([`lanes`]) or in any number ([`batch`]), and
+//! who is paid what ([`pricing`]).
 
+pub mod batch;
 mod bracket;
 pub mod lanes;
 pub mod merit_order;

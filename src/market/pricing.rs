@@ -40,12 +40,7 @@ impl<A: Arithmetic> Prices<A> {
     /// Price at the margin; `next` is the next offer in merit order, which counts where `exactly` says that supply meets
     /// demand exactly at a unit's end.
     #[inline(always)]
-    pub fn at_the_margin(
-        &self,
-        marginal: A::Float,
-        next: A::Float,
-        exactly: <A::Float as Float>::Mask,
-    ) -> A::Float {
+    pub fn at_the_margin(&self, marginal: A::Float, next: A::Float, exactly: <A::Float as Float>::Mask) -> A::Float {
         match (self.rules.pricing, self.rules.kink) {
             (Pricing::PayAsBid, _) | (_, Kink::Lower) => marginal,
             (Pricing::Uniform, Kink::Upper) => A::Float::select(exactly, next, marginal),

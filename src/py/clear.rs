@@ -8,18 +8,19 @@ use numpy::{
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
-use rayon::prelude::*;
 
 use super::{detached, extract};
 use crate::error::{Error, Result};
-use crate::market::{self, Scratch};
+use crate::market::Scratch;
+use crate::market::batch::{Markets, Outcomes};
 use crate::pool::Pool;
-use crate::rng::{Kind, Streams, tie_words};
 use crate::scenario::Rules;
-use crate::spec::{LARGEST, Number, TieBreak, usable};
+use crate::simd::Simd;
+use crate::spec::{LARGEST, Number, usable};
 
-/// Offers below this many are not worth a thread.
-const WORTH_THREADS: usize = 1 << 14;
+/// Offers below this many are not worth threads: to start two and end them takes some 150 us, in which half as many are
+/// cleared by one.
+const WORTH_THREADS: usize = 1 << 18;
 
 /// Offers above this many hide the cost of a call.
 const MOST_PLAIN: usize = 1024;
@@ -62,34 +63,33 @@ pub fn clear<'py>(
     let pool = Pool::new(extract::integer(threads, "threads")?)?;
     let contiguous = |name: &str| Error::wrong_type(name, "must be C-contiguous");
     let job = Job {
-        rules: compiled,
-        bounds,
-        seed,
-        offers,
-        prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
-        quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
-        demand: demand.as_slice().map_err(|_| contiguous("demand"))?,
+        markets: Markets {
+            rules: compiled,
+            bounds,
+            seed,
+            offers,
+            prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
+            quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
+            demand: demand.as_slice().map_err(|_| contiguous("demand"))?,
+        },
         single: false,
     };
-    let mut dispatch = vec![0.0; rows * offers];
-    let outcomes = detached(py, || {
-        job.check()?;
-        if pool.threads() == 1 || rows * offers < WORTH_THREADS {
-            return Ok(job.run(0, &mut dispatch));
-        }
-        let chunk = rows.div_ceil(4 * pool.threads()).max(1);
-        pool.run(|| {
-            let parts = dispatch.par_chunks_mut(chunk * offers).enumerate();
-            parts.flat_map_iter(|(i, part)| job.run(i * chunk, part)).collect()
-        })
-    })?;
-    let of = |f: fn(&market::Outcome) -> f64| outcomes.iter().map(f).collect::<Vec<_>>().into_pyarray(py);
-    let marginal: Vec<i64> = outcomes.iter().map(|o| o.marginal.map_or(-1, |unit| unit as i64)).collect();
+    let simd = Simd::get()?;
+    let (mut price, mut dispatch) = (vec![0.0; rows], vec![0.0; rows * offers]);
+    let (mut unserved, mut curtailed, mut marginal) = (vec![0.0; rows], vec![0.0; rows], vec![0; rows]);
+    let outcomes = Outcomes {
+        price: &mut price,
+        dispatch: &mut dispatch,
+        unserved: &mut unserved,
+        curtailed: &mut curtailed,
+        marginal: &mut marginal,
+    };
+    detached(py, || job.clear_all(simd, &pool, outcomes))?;
     Ok((
-        of(|o| o.price),
+        price.into_pyarray(py),
         dispatch.into_pyarray(py).reshape([rows, offers])?,
-        of(|o| o.unserved),
-        of(|o| o.curtailed),
+        unserved.into_pyarray(py),
+        curtailed.into_pyarray(py),
         marginal.into_pyarray(py),
     ))
 }
@@ -111,7 +111,7 @@ pub fn clear_one<'py>(
     let (rules, bounds) = compiled(rules)?;
     // One market needs no threads, but a bad number is refused as for many.
     Pool::new(extract::integer(threads, "threads")?)?;
-    let job = Job {
+    let markets = Markets {
         rules,
         bounds,
         seed: extract::seed(seed, "seed")?,
@@ -119,16 +119,15 @@ pub fn clear_one<'py>(
         prices: prices.as_slice().map_err(|_| contiguous("prices"))?,
         quantities: quantities.as_slice().map_err(|_| contiguous("quantities"))?,
         demand: &[demand],
-        single: true,
     };
-    if job.offers == 0 || job.offers != job.quantities.len() {
-        let reason = format!("must have the length of prices, {}, got {}", job.offers, job.quantities.len());
+    if markets.offers == 0 || markets.offers != markets.quantities.len() {
+        let reason = format!("must have the length of prices, {}, got {}", markets.offers, markets.quantities.len());
         return Err(Error::value("quantities", reason).into());
     }
-    job.check()?;
-    let dispatch = PyArray1::zeros(py, job.offers, false);
+    Job { markets, single: true }.check()?;
+    let dispatch = PyArray1::zeros(py, markets.offers, false);
     let mut writer = dispatch.readwrite();
-    let outcome = job.run_row(0, &mut Scratch::default(), writer.as_slice_mut()?);
+    let outcome = markets.clear_row(0, &mut Scratch::default(), writer.as_slice_mut()?);
     drop(writer);
     let marginal = outcome.marginal.map_or(-1, |unit| unit as i64);
     Ok((outcome.price, dispatch, outcome.unserved, outcome.curtailed, marginal))
@@ -159,7 +158,7 @@ pub fn clear_plain<'py>(
         return None;
     }
     let (rules, bounds) = compiled(rules).ok()?;
-    let job = Job {
+    let markets = Markets {
         rules,
         bounds,
         seed: seed.cast_exact::<PyInt>().ok()?.extract().ok()?,
@@ -168,9 +167,8 @@ pub fn clear_plain<'py>(
         prices: &prices.to_vec().ok()?,
         quantities: &quantities.to_vec().ok()?,
         demand: &[demand.cast_exact::<PyFloat>().ok()?.value()],
-        single: true,
     };
-    if !job.is_sound() {
+    if !(Job { markets, single: true }).is_sound() {
         return None;
     }
     MEMORY.with(|memory| {
@@ -178,7 +176,7 @@ pub fn clear_plain<'py>(
         let mut memory = memory.try_borrow_mut().ok()?;
         let (scratch, dispatch) = &mut *memory;
         let dispatch = &mut dispatch[..offers];
-        let outcome = job.run_row(0, scratch, dispatch);
+        let outcome = markets.clear_row(0, scratch, dispatch);
         let marginal = outcome.marginal.map_or(-1, |unit| unit as i64);
         Some((outcome.price, PyArray1::from_slice(py, dispatch), outcome.unserved, outcome.curtailed, marginal))
     })
@@ -212,18 +210,24 @@ fn compiled(rules: &Bound<'_, PyAny>) -> PyResult<(Rules, Bounds)> {
 }
 
 struct Job<'a> {
-    rules: Rules,
-    bounds: Bounds,
-    seed: u64,
-    offers: usize,
-    prices: &'a [f64],
-    quantities: &'a [f64],
-    demand: &'a [f64],
+    markets: Markets<'a>,
     /// One market without a leading dimension, for the places in messages.
     single: bool,
 }
 
 impl Job<'_> {
+    /// Clears all markets, on threads where that is worth it.
+    fn clear_all(&self, simd: Simd, pool: &Pool, outcomes: Outcomes<'_>) -> Result<()> {
+        let Markets { offers, prices, demand, .. } = self.markets;
+        let sound = if pool.threads() == 1 || prices.len() < WORTH_THREADS {
+            self.markets.clear(simd, 0, outcomes)
+        } else {
+            let piece = demand.len().div_ceil(4 * pool.threads()).max(WORTH_THREADS / (4 * offers));
+            pool.run(|| self.markets.spread(simd, 0, outcomes, piece))?
+        };
+        if sound { Ok(()) } else { self.check() }
+    }
+
     fn check(&self) -> Result<()> {
         if self.is_sound() {
             return Ok(());
@@ -232,21 +236,21 @@ impl Job<'_> {
             if self.single {
                 format!("{name}[{i}]")
             } else {
-                format!("{name}[{}, {}]", i / self.offers, i % self.offers)
+                format!("{name}[{}, {}]", i / self.markets.offers, i % self.markets.offers)
             }
         };
-        if let Some(i) = self.demand.iter().position(|&x| usable("", x).is_err()) {
+        if let Some(i) = self.markets.demand.iter().position(|&x| usable("", x).is_err()) {
             let place = if self.single { "demand".to_owned() } else { format!("demand[{i}]") };
-            return usable(&place, self.demand[i]);
+            return usable(&place, self.markets.demand[i]);
         }
-        for (i, x) in self.quantities.iter().enumerate() {
+        for (i, x) in self.markets.quantities.iter().enumerate() {
             if !is_quantity(*x) {
                 let reason = format!("must be finite, >= 0 and <= {LARGEST:e}, got {x}");
                 return Err(Error::value(place("quantities", i), reason));
             }
         }
-        let (floor, cap) = self.bounds;
-        for (i, x) in self.prices.iter().enumerate() {
+        let (floor, cap) = self.markets.bounds;
+        for (i, x) in self.markets.prices.iter().enumerate() {
             if !is_number(*x) {
                 return usable(&place("prices", i), *x);
             }
@@ -260,36 +264,12 @@ impl Job<'_> {
 
     /// Whether every number can be used: all of them without a branch, since hardly ever one is bad.
     fn is_sound(&self) -> bool {
-        let (floor, cap) = self.bounds;
-        let demand = self.demand.iter().fold(true, |sound, x| sound & is_number(*x));
-        let quantities = self.quantities.iter().fold(true, |sound, x| sound & is_quantity(*x));
-        let prices = self.prices.iter().fold(true, |sound, x| sound & is_number(*x) & (*x >= floor) & (*x <= cap));
+        let (floor, cap) = self.markets.bounds;
+        let demand = self.markets.demand.iter().fold(true, |sound, x| sound & is_number(*x));
+        let quantities = self.markets.quantities.iter().fold(true, |sound, x| sound & is_quantity(*x));
+        let prices =
+            self.markets.prices.iter().fold(true, |sound, x| sound & is_number(*x) & (*x >= floor) & (*x <= cap));
         demand & quantities & prices
-    }
-
-    /// Clears the markets whose dispatch is `dispatch`, the first of which is market `first`.
-    fn run(&self, first: usize, dispatch: &mut [f64]) -> Vec<market::Outcome> {
-        let mut scratch = Scratch::default();
-        let rows = dispatch.chunks_exact_mut(self.offers).enumerate();
-        rows.map(|(i, dispatch)| self.run_row(first + i, &mut scratch, dispatch)).collect()
-    }
-
-    fn run_row(&self, row: usize, scratch: &mut Scratch, dispatch: &mut [f64]) -> market::Outcome {
-        if self.rules.tie_break == TieBreak::Random {
-            // Row i is keyed by (seed, i): the row stands where an environment has its step and episode.
-            let streams = Streams::new(self.seed, row as u64 >> 32);
-            tie_words(&mut scratch.ties, self.offers, |block| streams.words(row as u32, Kind::Ties, block));
-        }
-        let cells = row * self.offers..(row + 1) * self.offers;
-        market::clear(
-            self.rules,
-            self.bounds,
-            &self.prices[cells.clone()],
-            &self.quantities[cells],
-            self.demand[row],
-            scratch,
-            dispatch,
-        )
     }
 }
 

@@ -128,15 +128,30 @@ impl Vector for V3 {
     }
     #[inline(always)]
     fn rows(self, [a, b, c, d]: [Numbers; 4]) -> [[f64; 4]; LANES] {
-        cast([
-            four_rows(self, [a.0[0], b.0[0], c.0[0], d.0[0]]),
-            four_rows(self, [a.0[1], b.0[1], c.0[1], d.0[1]]),
-        ])
+        cast([four_rows(self, [a.0[0], b.0[0], c.0[0], d.0[0]]), four_rows(self, [a.0[1], b.0[1], c.0[1], d.0[1]])])
+    }
+    #[inline(always)]
+    fn columns(self, rows: [[f64; 4]; LANES]) -> [Numbers; 4] {
+        let [low, high] = column_halves(self, rows);
+        [
+            Pair([low[0], high[0]], self),
+            Pair([low[1], high[1]], self),
+            Pair([low[2], high[2]], self),
+            Pair([low[3], high[3]], self),
+        ]
     }
     #[inline(always)]
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES] {
         short_rows(self, columns)
     }
+}
+
+/// Eight rows of four as four columns, each in two halves.
+#[inline(always)]
+pub(super) fn column_halves(simd: V3, rows: [[f64; 4]; LANES]) -> [[__m256d; 4]; 2] {
+    let [low, high]: [[__m256d; 4]; 2] = cast(rows);
+    // Rows as columns are columns as rows.
+    [four_rows(simd, low), four_rows(simd, high)]
 }
 
 /// Four columns of four as rows.

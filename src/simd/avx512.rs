@@ -7,7 +7,7 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Sub};
 use pulp::bytemuck::cast;
 use pulp::x86::V4;
 
-use super::avx2::short_rows;
+use super::avx2::{column_halves, short_rows};
 use super::vector::{Arithmetic, Float, HALF_STEP, MANTISSA, Mask, TWO_52, Vector, Words};
 use super::{LANES, Lanes};
 
@@ -94,6 +94,16 @@ impl Vector for V4 {
         ]);
         let [[r0, r2], [r1, r3], [r4, r6], [r5, r7]] = pairs;
         [r0, r1, r2, r3, r4, r5, r6, r7]
+    }
+    #[inline(always)]
+    fn columns(self, rows: [[f64; 4]; LANES]) -> [Numbers; 4] {
+        let [low, high] = column_halves(*self, rows);
+        [
+            Numbers(cast([low[0], high[0]]), self),
+            Numbers(cast([low[1], high[1]]), self),
+            Numbers(cast([low[2], high[2]]), self),
+            Numbers(cast([low[3], high[3]]), self),
+        ]
     }
     #[inline(always)]
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES] {

@@ -71,6 +71,10 @@ impl Vector for Plain {
         std::array::from_fn(|l| columns.map(|column| column.0[l]))
     }
     #[inline(always)]
+    fn columns(self, rows: [[f64; 4]; LANES]) -> [Each<f64>; 4] {
+        std::array::from_fn(|column| Each(rows.map(|row| row[column])))
+    }
+    #[inline(always)]
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES] {
         std::array::from_fn(|l| columns.map(|column| column[l]))
     }

@@ -13,9 +13,7 @@ pub trait Mask: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output
 }
 
 /// One number, or one in each lane. All implementations round alike: nothing is fused, nothing reordered.
-pub trait Float:
-    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
-{
+pub trait Float: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     /// What comparisons give.
     type Mask: Mask;
 
@@ -84,6 +82,8 @@ pub trait Vector: Arithmetic {
     fn narrow(self, x: Self::Float) -> [f32; LANES];
     /// Four columns as eight rows.
     fn rows(self, columns: [Self::Float; 4]) -> [[f64; 4]; LANES];
+    /// Eight rows as four columns: what undoes [`rows`](Self::rows).
+    fn columns(self, rows: [[f64; 4]; LANES]) -> [Self::Float; 4];
     /// Four short columns as eight rows.
     fn short_rows(self, columns: [[f32; LANES]; 4]) -> [[f32; 4]; LANES];
 

@@ -34,18 +34,60 @@ def test_many_markets_are_one_after_the_other() -> None:
     prices, quantities = rng.uniform(10, 60, (50, 6)), rng.uniform(0, 40, (50, 6))
     demand = rng.uniform(-20, 200, 50)
     many = vm.clear(prices, quantities, demand)
+    assert np.abs(many.unserved).max() > 0
     assert many.price.shape == many.unserved.shape == many.curtailed.shape == many.marginal.shape == (50,)
     assert many.dispatch.shape == (50, 6)
     assert many.marginal.dtype == np.int64
     for i in range(50):
         one = vm.clear(prices[i], quantities[i], demand[i])
-        assert (many.price[i], many.unserved[i], many.curtailed[i], many.marginal[i]) == (
+        assert (many.price[i], many.curtailed[i], many.marginal[i]) == (
             one.price,
-            one.unserved,
             one.curtailed,
             one.marginal,
         )
-        np.testing.assert_array_equal(many.dispatch[i], one.dispatch)
+        # A batch sums supply in the order of places, one market in merit order.
+        rounding = 1e-13 * abs(demand[i])
+        np.testing.assert_allclose(many.unserved[i], one.unserved, rtol=0, atol=rounding)
+        np.testing.assert_allclose(many.dispatch[i], one.dispatch, rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("offers", [1, 3, 5, 24, 25, 100])
+@pytest.mark.parametrize("tie_break", ["pro_rata", "index", "random"])
+def test_a_row_knows_nothing_of_the_others(offers: int, tie_break: str) -> None:
+    """To the bit: rows are cleared side by side, in groups that the last ones do not fill."""
+    rng = np.random.default_rng(offers)
+    prices = np.where(rng.random((43, offers)) < 0.3, 20.0, rng.normal(40, 20, (43, offers)))
+    prices[::3] = rng.integers(0, 3, (15, offers)) * 1.5
+    quantities = np.where(rng.random((43, offers)) < 0.2, 0.0, rng.uniform(0, 40, (43, offers)))
+    demand = rng.uniform(-0.1, 1.2, 43) * quantities.sum(axis=1)
+    rules = vm.MarketRules(tie_break=tie_break)
+    many = vm.clear(prices, quantities, demand, rules=rules, seed=3)
+    for count in (1, 2, 7, 8, 9, 16, 42):
+        few = vm.clear(prices[:count], quantities[:count], demand[:count], rules=rules, seed=3)
+        for all_rows, first_rows in zip(many, few, strict=True):
+            assert np.asarray(all_rows)[:count].tobytes() == np.asarray(first_rows).tobytes()
+    if tie_break != "random":  # where a row's order hangs on its number
+        back = vm.clear(prices[::-1], quantities[::-1], demand[::-1], rules=rules)
+        for there, here in zip(many, back, strict=True):
+            assert np.asarray(there)[::-1].tobytes() == np.asarray(here).tobytes()
+
+
+@pytest.mark.parametrize("tie_break", ["pro_rata", "index", "random"])
+def test_threads_share_the_rows_and_change_nothing(tie_break: str) -> None:
+    rng = np.random.default_rng(11)
+    prices = rng.integers(0, 40, (9001, 30)) * 0.7  # fewer would be cleared by one thread
+    quantities = rng.uniform(0, 40, (9001, 30))
+    demand = rng.uniform(-0.1, 1.2, 9001) * quantities.sum(axis=1)
+    rules = vm.MarketRules(tie_break=tie_break)
+    one = vm.clear(prices, quantities, demand, rules=rules, seed=5)
+    for threads in (0, 2, 3):
+        for x, y in zip(
+            one, vm.clear(prices, quantities, demand, rules=rules, seed=5, threads=threads), strict=True
+        ):
+            assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+    prices[8999, 29] = np.nan
+    with pytest.raises(ValueError, match=r"^prices\[8999, 29\]: must be finite, got NaN$"):
+        vm.clear(prices, quantities, demand, threads=2)
 
 
 def test_one_demand_for_all() -> None:
@@ -151,6 +193,27 @@ def test_inputs_stay() -> None:
 def test_bad_values(prices: Any, quantities: Any, demand: Any, name: str) -> None:
     with pytest.raises(ValueError, match=name):
         vm.clear(prices, quantities, demand)
+
+
+@pytest.mark.parametrize("row", [0, 7, 8, 10])
+@pytest.mark.parametrize(
+    ("array", "bad", "message"),
+    [
+        (0, np.nan, r"prices\[{row}, 2\]: must be finite, got NaN"),
+        (0, 50.5, r"prices\[{row}, 2\]: must lie within floor and cap, \[10, 50\], got 50\.5"),
+        (0, 9.5, r"prices\[{row}, 2\]: must lie within floor and cap, \[10, 50\], got 9\.5"),
+        (1, -0.5, r"quantities\[{row}, 2\]: must be finite, >= 0 and <= 1e15, got -0\.5"),
+        (1, 2e15, r"quantities\[{row}, 2\]: must be finite, >= 0 and <= 1e15, got 2000000000000000"),
+        (2, -np.inf, r"demand\[{row}\]: must be finite, got -inf"),
+        (2, 2e15, r"demand\[{row}\]: must be within \+-1e15, got 2000000000000000"),
+    ],
+)
+def test_a_bad_number_of_a_batch_is_named(row: int, array: int, bad: float, message: str) -> None:
+    arrays = [np.full((11, 5), 20.0), np.ones((11, 5)), np.full(11, 3.0)]
+    arrays[array][(row, 2) if array < 2 else row] = bad
+    rules = vm.MarketRules(price_floor=10.0, price_cap=50.0)
+    with pytest.raises(ValueError, match=f"^{message.format(row=row)}$"):
+        vm.clear(arrays[0], arrays[1], arrays[2], rules=rules)
 
 
 @pytest.mark.parametrize(

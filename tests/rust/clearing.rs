@@ -1,16 +1,15 @@
 //! The clearing against a reference that is slow and plain, on offers full of ties, kinks and zeros.
 
 use proptest::prelude::*;
-use vecmarket::market::{Outcome, Scratch, clear, lanes};
+use vecmarket::market::{Outcome, Scratch, clear};
 use vecmarket::scenario::Rules;
-use vecmarket::simd::{LANES, Lanes, Level, Simd};
 use vecmarket::spec::{Kink, Pricing, Scarcity, TieBreak};
 
-const NO_BOUNDS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
-const RULES: Rules =
+pub const NO_BOUNDS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+pub const RULES: Rules =
     Rules { pricing: Pricing::Uniform, kink: Kink::Lower, scarcity: Scarcity::LastOffer, tie_break: TieBreak::ProRata };
 
-fn run(rules: Rules, prices: &[f64], quantities: &[f64], demand: f64) -> (Outcome, Vec<f64>) {
+pub fn run(rules: Rules, prices: &[f64], quantities: &[f64], demand: f64) -> (Outcome, Vec<f64>) {
     let mut scratch = Scratch::default();
     scratch.ties = words(prices.len());
     let mut dispatch = vec![f64::NAN; prices.len()];
@@ -149,63 +148,5 @@ proptest! {
         let demand = (part * quantities.iter().sum::<f64>()).max(0.01);
         let rules = Rules { tie_break, ..RULES };
         prop_assert_eq!(run(rules, &prices, &quantities, demand), by_sorting(rules, &prices, &quantities, demand));
-    }
-}
-
-/// The arguments of one call of the lanes' kernel, run at any level.
-struct EightMarkets<'a> {
-    rules: Rules,
-    prices: &'a [Lanes],
-    quantities: &'a [Lanes],
-    demand: Lanes,
-    dispatch: &'a mut [Lanes],
-}
-
-impl pulp::WithSimd for EightMarkets<'_> {
-    type Output = (Lanes, Lanes);
-
-    fn with_simd<S: pulp::Simd>(self, simd: S) -> Self::Output {
-        let (floor, cap) = ([NO_BOUNDS.0; LANES], [NO_BOUNDS.1; LANES]);
-        lanes::clear(simd, self.rules, (&floor, &cap), self.prices, self.quantities, &self.demand, self.dispatch)
-    }
-}
-
-proptest! {
-    /// Eight markets at once against one at a time, at every level that this processor has.
-    #[test]
-    fn lanes_agree_with_the_merit_order(
-        offers in prop::collection::vec(prop::array::uniform8((-3i32..8, 0i32..6)), 1..40),
-        demand in prop::array::uniform8(-5i32..90),
-        fraction in prop::sample::select(vec![0.0, 0.25, 0.1]),
-        kink in prop::sample::select(Kink::ALL),
-        pricing in prop::sample::select(Pricing::ALL),
-    ) {
-        let rules = Rules { kink, pricing, ..RULES };
-        let prices: Vec<Lanes> = offers.iter().map(|lanes| lanes.map(|(p, _)| f64::from(p) * (1.0 + fraction))).collect();
-        let quantities: Vec<Lanes> = offers.iter().map(|lanes| lanes.map(|(_, q)| f64::from(q) * (1.0 - fraction))).collect();
-        let demand = demand.map(|d| f64::from(d) * (1.0 - 0.5 * fraction));
-        let mut seen: Option<(Lanes, Lanes, Vec<Lanes>)> = None;
-        for level in Level::ALL {
-            let Some(simd) = Simd::of(*level) else { continue };
-            let mut dispatch = vec![[f64::NAN; LANES]; offers.len()];
-            let (price, unserved) = simd.run(EightMarkets {
-                rules, prices: &prices, quantities: &quantities, demand, dispatch: &mut dispatch,
-            });
-            for l in 0..LANES {
-                let b: Vec<f64> = prices.iter().map(|lanes| lanes[l]).collect();
-                let q: Vec<f64> = quantities.iter().map(|lanes| lanes[l]).collect();
-                let (outcome, expected) = run(rules, &b, &q, demand[l]);
-                prop_assert_eq!(price[l], outcome.price);
-                prop_assert!((unserved[l] - outcome.unserved).abs() <= 1e-13 * demand[l].abs());
-                for (x, y) in dispatch.iter().zip(&expected) {
-                    prop_assert!((x[l] - y).abs() <= 1e-13 * demand[l].abs(), "lane {}: {} {}", l, x[l], y);
-                }
-            }
-            let here = (price, unserved, dispatch);
-            if let Some(before) = &seen {
-                prop_assert_eq!(before, &here, "{} differs", level.name());
-            }
-            seen = Some(here);
-        }
     }
 }

@@ -4,4 +4,5 @@
 mod batch;
 mod clearing;
 mod game;
+mod lanes;
 mod rng;
