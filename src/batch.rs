@@ -79,7 +79,18 @@ impl Batch {
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
         let template = Template::new(&scenario, &seats);
-        Ok(Self { scenario, template, seats, limit: None, shards, envs, pool, simd: Simd::get()?, ask_ahead: None, interrupted: false })
+        Ok(Self {
+            scenario,
+            template,
+            seats,
+            limit: None,
+            shards,
+            envs,
+            pool,
+            simd: Simd::get()?,
+            ask_ahead: None,
+            interrupted: false,
+        })
     }
 
     /// Cuts episodes after so many steps; None for no limit.
@@ -267,7 +278,12 @@ impl Batch {
             template: &self.template,
             seats: &self.seats,
             limit: self.limit,
-            large: self.ask_ahead.unwrap_or(ahead::is_worth_it(layout.envs, layout.agents, layout.acting, layout.width)),
+            large: self.ask_ahead.unwrap_or(ahead::is_worth_it(
+                layout.envs,
+                layout.agents,
+                layout.acting,
+                layout.width,
+            )),
         };
         let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
         let tasks = worth.min(4 * self.pool.threads());

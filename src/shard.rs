@@ -172,7 +172,8 @@ impl Shard {
             ..Scratch::default()
         };
         let heads = (0..blocks).map(head).collect();
-        let mut shard = Self { first, rows, agents, heads, cells: vec![], numbers: Numbers::new(scenario, blocks), scratch };
+        let mut shard =
+            Self { first, rows, agents, heads, cells: vec![], numbers: Numbers::new(scenario, blocks), scratch };
         if scenario.looks_back() {
             shard.keep_cells();
         }

@@ -13,6 +13,15 @@ pub struct Plain;
 #[derive(Debug, Clone, Copy)]
 pub struct Each<T>([T; LANES]);
 
+/// All ones for true, all zeros for false: what comparisons of vectors give, so that the compiler finds them.
+#[derive(Debug, Clone, Copy)]
+pub struct Bits(u64);
+
+#[inline(always)]
+fn bits(truth: bool) -> Bits {
+    Bits(u64::from(truth).wrapping_neg())
+}
+
 #[inline(always)]
 fn each<T: Copy, U: Copy, R>(a: Each<T>, b: Each<U>, f: impl Fn(T, U) -> R) -> Each<R> {
     Each(std::array::from_fn(|l| f(a.0[l], b.0[l])))
@@ -81,23 +90,24 @@ impl Vector for Plain {
 }
 
 impl Float for Each<f64> {
-    type Mask = Each<bool>;
+    type Mask = Each<Bits>;
 
     #[inline(always)]
-    fn below(self, other: Self) -> Each<bool> {
-        each(self, other, f64::below)
+    fn below(self, other: Self) -> Each<Bits> {
+        each(self, other, |a, b| bits(a < b))
     }
     #[inline(always)]
-    fn at_most(self, other: Self) -> Each<bool> {
-        each(self, other, f64::at_most)
+    fn at_most(self, other: Self) -> Each<Bits> {
+        each(self, other, |a, b| bits(a <= b))
     }
     #[inline(always)]
-    fn equals(self, other: Self) -> Each<bool> {
-        each(self, other, f64::equals)
+    fn equals(self, other: Self) -> Each<Bits> {
+        each(self, other, |a, b| bits(a == b))
     }
     #[inline(always)]
-    fn select(mask: Each<bool>, yes: Self, no: Self) -> Self {
-        Each(std::array::from_fn(|l| if mask.0[l] { yes.0[l] } else { no.0[l] }))
+    fn select(mask: Each<Bits>, yes: Self, no: Self) -> Self {
+        let chosen = |l: usize| yes.0[l].to_bits() & mask.0[l].0 | no.0[l].to_bits() & !mask.0[l].0;
+        Each(std::array::from_fn(|l| f64::from_bits(chosen(l))))
     }
     #[inline(always)]
     fn smaller(self, other: Self) -> Self {
@@ -120,9 +130,9 @@ impl Float for Each<f64> {
         map(self, f64::root)
     }
     #[inline(always)]
-    fn plus_where(self, mask: Each<bool>, x: Self) -> Self {
-        // Zero changes nothing that is no -0, and a sum without a branch is faster.
-        self + Self::select(mask, x, Each([0.0; LANES]))
+    fn plus_where(self, mask: Each<Bits>, x: Self) -> Self {
+        // Where the mask is false, zero: it changes nothing that is no -0.
+        self + each(mask, x, |mask, x| f64::from_bits(mask.0 & x.to_bits()))
     }
     #[inline(always)]
     fn power_of_two(self) -> Self {
@@ -146,14 +156,14 @@ impl Words for Each<u64> {
     }
 }
 
-impl Mask for Each<bool> {
+impl Mask for Each<Bits> {
     #[inline(always)]
     fn any(self) -> bool {
-        self.0.iter().fold(false, |any, lane| any | lane)
+        self.0.iter().fold(0, |any, lane| any | lane.0) != 0
     }
     #[inline(always)]
     fn bits(self) -> u32 {
-        self.0.iter().enumerate().fold(0, |bits, (l, lane)| bits | u32::from(*lane) << l)
+        self.0.iter().enumerate().fold(0, |bits, (l, lane)| bits | (lane.0 as u32 & 1) << l)
     }
 }
 
@@ -185,25 +195,25 @@ impl Div for Each<f64> {
         each(self, other, |a, b| a / b)
     }
 }
-impl BitAnd for Each<bool> {
+impl BitAnd for Each<Bits> {
     type Output = Self;
     #[inline(always)]
     fn bitand(self, other: Self) -> Self {
-        each(self, other, |a, b| a & b)
+        each(self, other, |a, b| Bits(a.0 & b.0))
     }
 }
-impl BitOr for Each<bool> {
+impl BitOr for Each<Bits> {
     type Output = Self;
     #[inline(always)]
     fn bitor(self, other: Self) -> Self {
-        each(self, other, |a, b| a | b)
+        each(self, other, |a, b| Bits(a.0 | b.0))
     }
 }
-impl Not for Each<bool> {
+impl Not for Each<Bits> {
     type Output = Self;
     #[inline(always)]
     fn not(self) -> Self {
-        map(self, |a| !a)
+        map(self, |a| Bits(!a.0))
     }
 }
 impl Add for Each<u64> {
