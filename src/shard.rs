@@ -169,7 +169,6 @@ impl Shard {
             working: Working { profits: vec![Lanes::default(); agents], ..Working::default() },
             cells: vec![Lanes::default(); Cells::COUNT * agents],
             market_rows: vec![0.0; LANES * scenario.width],
-            ..Scratch::default()
         };
         let heads = (0..blocks).map(head).collect();
         let mut shard =
