@@ -1,8 +1,8 @@
 //! The clearing of the markets of a block.
 
+use crate::market;
 use crate::market::lanes;
 use crate::market::pricing::Prices;
-use crate::market::{self};
 use crate::numbers::Number;
 use crate::rng::{Kind, Streams, tie_words};
 use crate::scenario::Scenario;
@@ -28,27 +28,29 @@ pub fn clear<V: Vector, N: Number>(
     let cleared = lanes::clear(simd, &prices, offers, demand, block.dispatch);
     simd.store(cleared.price, &mut block.head.price);
     simd.store(cleared.unserved, &mut block.head.unserved);
-    if scenario.rules.tie_break != TieBreak::ProRata {
-        // Equal offers at the margin are put in order, which is found market by market; all else is the same.
-        let bounds = (simd.array(floor), simd.array(cap));
-        let mut tied = simd.splat(1.0).below(cleared.ties).bits();
-        while tied != 0 {
-            let lane = tied.trailing_zeros() as usize;
-            one_by_one(scenario, (bounds.0[lane], bounds.1[lane]), block, lane, scratch);
-            tied &= tied - 1;
+    match scenario.rules.tie_break {
+        TieBreak::ProRata => {}
+        TieBreak::Index => lanes::queue(simd, offers, &cleared, demand, block.dispatch),
+        TieBreak::Random => {
+            // Equal offers at the margin are put in order, which is found market by market; all else is the same.
+            let bounds = (simd.array(floor), simd.array(cap));
+            let mut tied = simd.splat(1.0).below(cleared.ties).bits();
+            while tied != 0 {
+                let lane = tied.trailing_zeros() as usize;
+                in_random_order(scenario, (bounds.0[lane], bounds.1[lane]), block, lane, scratch);
+                tied &= tied - 1;
+            }
         }
     }
 }
 
 /// Clears one market by its merit order.
 #[inline(never)]
-fn one_by_one(scenario: &Scenario, bounds: (f64, f64), block: &mut Block<'_>, lane: usize, scratch: &mut Working) {
+fn in_random_order(scenario: &Scenario, bounds: (f64, f64), block: &mut Block<'_>, lane: usize, scratch: &mut Working) {
     let Working { clearing, market, .. } = scratch;
-    if scenario.rules.tie_break == TieBreak::Random {
-        let streams = Streams::new(block.head.seed[lane], block.head.episode[lane]);
-        let step = block.head.t[lane];
-        tie_words(&mut clearing.ties, scenario.agents(), |words| streams.words(step, Kind::Ties, words));
-    }
+    let streams = Streams::new(block.head.seed[lane], block.head.episode[lane]);
+    let step = block.head.t[lane];
+    tie_words(&mut clearing.ties, scenario.agents(), |words| streams.words(step, Kind::Ties, words));
     market.gather(block.offers(), lane);
     let demand = block.head.demand[lane];
     let (prices, quantities, dispatch) = (&market.prices, &market.quantities, &mut market.dispatch);
