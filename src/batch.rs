@@ -1,11 +1,12 @@
 //! N environments: their shards, and what is checked before they are stepped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 pub use crate::outputs::Layout;
-use crate::outputs::{End, Rows};
+use crate::outputs::{Rows, Steps};
 use crate::pool::Pool;
 use crate::rows::Template;
 use crate::scenario::Scenario;
@@ -14,8 +15,10 @@ use crate::shard::{Head, SHARD, Shard};
 use crate::simd::{LANES, Simd, Vector, Work};
 pub use crate::step::Resets;
 use crate::step::{Autoreset, Game, Observe, Outputs, Reset, Step};
-use crate::walk::Walk;
+use crate::walk::{Walk, tasks};
 
+/// Shards that are checked at a time.
+const CHECKED: usize = 16;
 const MOST_ENVS: i64 = 1 << 22;
 
 /// N independent markets stepped together.
@@ -127,12 +130,19 @@ impl Batch {
         self.play(actions, autoreset, [out])
     }
 
-    /// k steps of every environment; `actions` is (k, N, L, 2) and every buffer has a leading k.
-    pub fn advance(&mut self, actions: &[f32], steps: usize, autoreset: Autoreset, mut out: Outputs<'_>) -> Result<()> {
+    /// k steps of every environment; `actions` is (k, N, L, 2) and every buffer of `out` has a leading k. `last` is left as
+    /// k single steps would have left it.
+    pub fn advance(
+        &mut self,
+        actions: &[f32],
+        steps: usize,
+        autoreset: Autoreset,
+        out: Outputs<'_>,
+        last: Outputs<'_>,
+    ) -> Result<()> {
         self.check(actions, steps, autoreset)?;
-        let layout = self.layout();
-        let outs = (0..steps).map(|_| out.take(End::Front, layout.envs, layout)).collect::<Vec<_>>();
-        self.play(actions, autoreset, outs)
+        let out = Steps::new(out, steps, last, self.layout(), autoreset);
+        self.play(actions, autoreset, out)
     }
 
     /// Writes every observation anew, from the state.
@@ -153,14 +163,30 @@ impl Batch {
 
     /// Refuses what cannot be stepped, before anything is changed.
     fn check(&self, actions: &[f32], steps: usize, autoreset: Autoreset) -> Result<()> {
-        for shard in &self.shards {
-            // Block by block, and row by row only to name the culprit.
-            if shard.heads.iter().any(|head| self.refuses(head, steps, autoreset)) {
-                self.check_rows(shard, steps, autoreset)?;
+        let (next, wrong) = (AtomicUsize::new(0), AtomicBool::new(false));
+        self.pool.share(tasks(&self.pool, self.layout(), steps), &|| {
+            while let Some(shards) = self.shards.chunks(CHECKED).nth(next.fetch_add(1, Relaxed)) {
+                if self.is_odd(shards, actions, steps, autoreset) {
+                    wrong.store(true, Relaxed);
+                }
             }
+        })?;
+        if !wrong.into_inner() {
+            return Ok(());
         }
-        // Names the culprit only if there is one.
-        if self.simd.run(AnyOdd(actions)) { self.check_finite(actions, autoreset) } else { Ok(()) }
+        // Names the culprit, if there is one.
+        self.shards.iter().try_for_each(|shard| self.check_rows(shard, steps, autoreset))?;
+        self.check_finite(actions, autoreset)
+    }
+
+    /// True where neighbouring shards have to be looked at row by row.
+    fn is_odd(&self, shards: &[Shard], actions: &[f32], steps: usize, autoreset: Autoreset) -> bool {
+        let width = self.seats.acting().len() * ACTION_WIDTH;
+        let (first, rows) = (shards[0].first, shards.iter().map(Shard::rows).sum::<usize>());
+        let refused = |shard: &Shard| shard.heads.iter().any(|head| self.refuses(head, steps, autoreset));
+        let of_step = |step| &actions[(step * self.envs + first) * width..][..rows * width];
+        shards.iter().any(|shard| refused(shard) && self.check_rows(shard, steps, autoreset).is_err())
+            || (0..steps).any(|step| self.simd.run(AnyOdd(of_step(step))))
     }
 
     /// True where an environment of a block may not be stepped; lanes to spare, which never start, are among them.

@@ -62,22 +62,62 @@ impl End {
     }
 }
 
-/// The buffers of one call for some rows: those of a single step, or one for each of several steps.
+/// The buffers of one call for some rows, step by step.
 pub trait Rows<'a>: AsMut<[Outputs<'a>]> + Send + Sized {
     /// Takes the buffers of so many rows.
     fn take(&mut self, end: End, rows: usize, layout: Layout) -> Self;
+
+    /// Called when all steps have been written.
+    fn finish(self, layout: Layout);
 }
 
+/// A single step.
 impl<'a> Rows<'a> for [Outputs<'a>; 1] {
     #[inline]
     fn take(&mut self, end: End, rows: usize, layout: Layout) -> Self {
         self.each_mut().map(|out| out.take(end, rows, layout))
     }
+
+    #[inline]
+    fn finish(self, _: Layout) {}
 }
 
-impl<'a> Rows<'a> for Vec<Outputs<'a>> {
+/// The buffers of several steps, and those that are left as the last step would have left them.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    each: Vec<Outputs<'a>>,
+    last: Outputs<'a>,
+    autoreset: Autoreset,
+}
+
+impl<'a> Steps<'a> {
+    /// Of all rows; the buffers of `all` have a leading k.
+    pub fn new(mut all: Outputs<'a>, steps: usize, last: Outputs<'a>, layout: Layout, autoreset: Autoreset) -> Self {
+        let each = (0..steps).map(|_| all.take(End::Front, layout.envs, layout)).collect();
+        Self { each, last, autoreset }
+    }
+}
+
+impl<'a> AsMut<[Outputs<'a>]> for Steps<'a> {
+    fn as_mut(&mut self) -> &mut [Outputs<'a>] {
+        &mut self.each
+    }
+}
+
+impl<'a> Rows<'a> for Steps<'a> {
     fn take(&mut self, end: End, rows: usize, layout: Layout) -> Self {
-        self.iter_mut().map(|out| out.take(end, rows, layout)).collect()
+        let each = self.each.iter_mut().map(|out| out.take(end, rows, layout)).collect();
+        Self { each, last: self.last.take(end, rows, layout), autoreset: self.autoreset }
+    }
+
+    fn finish(mut self, layout: Layout) {
+        let Some(out) = self.each.last() else { return };
+        self.last.copy_of(out);
+        if self.autoreset == Autoreset::SameStep {
+            for out in &self.each {
+                self.last.copy_final(out, layout);
+            }
+        }
     }
 }
 
@@ -116,29 +156,27 @@ impl Outputs<'_> {
         }
     }
 
-    /// Takes what the last of several steps wrote, and the last true final observation of every environment.
-    pub fn take_last_of(&mut self, all: &Outputs<'_>, layout: Layout, autoreset: Autoreset) {
-        last(self.observations, all.observations);
-        last(self.rewards, all.rewards);
-        last(self.terminated, all.terminated);
-        last(self.truncated, all.truncated);
-        last(self.prices, all.prices);
-        last(self.demand, all.demand);
-        last(self.unserved, all.unserved);
-        last(self.dispatch, all.dispatch);
-        last(self.profits, all.profits);
-        if autoreset != Autoreset::SameStep {
-            return;
-        }
+    /// Takes all but the true final observations.
+    fn copy_of(&mut self, other: &Outputs<'_>) {
+        self.observations.copy_from_slice(other.observations);
+        self.rewards.copy_from_slice(other.rewards);
+        self.terminated.copy_from_slice(other.terminated);
+        self.truncated.copy_from_slice(other.truncated);
+        self.prices.copy_from_slice(other.prices);
+        self.demand.copy_from_slice(other.demand);
+        self.unserved.copy_from_slice(other.unserved);
+        self.dispatch.copy_from_slice(other.dispatch);
+        self.profits.copy_from_slice(other.profits);
+    }
+
+    /// Takes the true final observations of the environments whose episode a step ended.
+    fn copy_final(&mut self, other: &Outputs<'_>, layout: Layout) {
         let size = layout.acting * layout.width;
-        for (i, row) in all.final_observations.chunks_exact(size).enumerate() {
-            if all.terminated[i] || all.truncated[i] {
-                self.final_observations[i % layout.envs * size..][..size].copy_from_slice(row);
+        for (row, (ended, cut)) in other.terminated.iter().zip(&*other.truncated).enumerate() {
+            if *ended || *cut {
+                let cells = row * size..(row + 1) * size;
+                self.final_observations[cells.clone()].copy_from_slice(&other.final_observations[cells]);
             }
         }
     }
-}
-
-fn last<T: Copy>(to: &mut [T], from: &[T]) {
-    to.copy_from_slice(&from[from.len() - to.len()..]);
 }

@@ -54,7 +54,16 @@ impl Pool {
         self.threads
     }
 
-    /// Runs a job in which `rayon::join` spreads the work; see [`spread`].
+    /// Calls `work` so many times, at once as far as threads are free, and returns when every call has.
+    pub fn share(&self, times: usize, work: &(impl Fn() + Sync)) -> Result<()> {
+        if times > 1 {
+            return self.run(|| spread(times, work));
+        }
+        work();
+        Ok(())
+    }
+
+    /// Runs a job in which `rayon::join` spreads the work.
     pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T> {
         let process = std::process::id();
         if *self.process.get_or_init(|| process) != process {
@@ -89,9 +98,8 @@ impl Drop for Pool {
     }
 }
 
-/// Calls `work` so many times, at once as far as the pool that runs the job has free threads, and returns when every call
-/// has. Woken helpers wake others in turn. A call that nobody has taken is made by the thread that offered it.
-pub fn spread(times: usize, work: &(impl Fn() + Sync)) {
+/// Woken helpers wake others in turn. A call that nobody has taken is made by the thread that offered it.
+fn spread(times: usize, work: &(impl Fn() + Sync)) {
     if times < 2 {
         work();
     } else {

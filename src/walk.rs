@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::outputs::{End, Layout, Rows};
-use crate::pool::{Pool, spread};
-use crate::shard::Shard;
+use crate::pool::Pool;
+use crate::shard::{SHARD, Shard};
 use crate::step::{Game, Outputs};
 
 /// Agents to be stepped, in all environments and steps of a call, that are worth a thread: some 20 us of work, a little
@@ -14,6 +14,12 @@ const WORTH: usize = 4096;
 /// A thread takes this part of what is left of a share at a time: the pieces shrink, so that all end at about the same
 /// time, whenever they began.
 const PART: usize = 4;
+
+/// Threads that are worth waking for so many steps.
+pub fn tasks(pool: &Pool, layout: Layout, steps: usize) -> usize {
+    let worth = steps * layout.envs * layout.agents / WORTH;
+    pool.threads().min(worth).min(layout.envs.div_ceil(SHARD))
+}
 
 /// What stays the same while the shards are walked.
 pub struct Walk<'a> {
@@ -33,8 +39,7 @@ impl Walk<'_> {
         R: Rows<'b>,
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
-        let work = out.as_mut().len() * self.layout.envs * self.layout.agents;
-        let tasks = self.pool.threads().min(work / WORTH).min(shards.len());
+        let tasks = tasks(self.pool, self.layout, out.as_mut().len());
         let mut all = Piece { shards, out };
         if tasks < 2 {
             self.over(all, body);
@@ -45,14 +50,13 @@ impl Walk<'_> {
             Mutex::new(all.take(End::Front, own, self.layout))
         });
         let shares: Vec<_> = shares.collect();
-        let work = || {
+        self.pool.share(tasks, &|| {
             // A thread begins where it did last time: that share may still be in its core's cache.
             let home = rayon::current_thread_index().unwrap_or(0) % tasks;
             while let Some(piece) = self.next(&shares, home) {
                 self.over(piece, body);
             }
-        };
-        self.pool.run(|| spread(tasks, &work))
+        })
     }
 
     /// The next piece: the front of the own share, or else the back of another.
@@ -71,10 +75,11 @@ impl Walk<'_> {
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
         for shard in piece.shards {
-            for (step, out) in piece.out.as_mut().iter_mut().enumerate() {
-                let mut own = out.take(End::Front, shard.rows(), self.layout);
-                body(&self.game, shard, step, &mut own);
+            let mut own = piece.out.take(End::Front, shard.rows(), self.layout);
+            for (step, out) in own.as_mut().iter_mut().enumerate() {
+                body(&self.game, shard, step, out);
             }
+            own.finish(self.layout);
         }
     }
 }
