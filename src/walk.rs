@@ -14,6 +14,9 @@ const WORTH: usize = 4096;
 /// A thread takes this part of what is left of a share at a time: the pieces shrink, so that all end at about the same
 /// time, whenever they began.
 const PART: usize = 4;
+/// Agents whose shards are walked through all steps before the next ones: their state, some 150 KB, stays in a core's
+/// cache, and each buffer is still written in runs that are long enough for memory.
+const TOGETHER: usize = 4096;
 
 /// Threads that are worth waking for so many steps.
 pub fn tasks(pool: &Pool, layout: Layout, steps: usize) -> usize {
@@ -32,8 +35,7 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Runs `body` on every shard, for each step in turn, with its rows of the outputs. A shard is walked through all
-    /// steps before the next one, while it is in the cache.
+    /// Runs `body` on every shard, for each step in turn, with its rows of the outputs.
     pub fn run<'b, R, F>(&self, shards: &'b mut [Shard], mut out: R, body: &F) -> Result<()>
     where
         R: Rows<'b>,
@@ -74,10 +76,16 @@ impl Walk<'_> {
     where
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
-        for shard in piece.shards {
-            let mut own = piece.out.take(End::Front, shard.rows(), self.layout);
+        let together = (TOGETHER / (SHARD * self.layout.agents)).max(1);
+        for shards in piece.shards.chunks_mut(together) {
+            let rows = shards.iter().map(Shard::rows).sum();
+            let mut own = piece.out.take(End::Front, rows, self.layout);
             for (step, out) in own.as_mut().iter_mut().enumerate() {
-                body(&self.game, shard, step, out);
+                let mut rest = out.reborrow();
+                for shard in &mut *shards {
+                    let mut out = rest.take(End::Front, shard.rows(), self.layout);
+                    body(&self.game, shard, step, &mut out);
+                }
             }
             own.finish(self.layout);
         }
