@@ -76,18 +76,30 @@ impl Walk<'_> {
     where
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
-        let together = (TOGETHER / (SHARD * self.layout.agents)).max(1);
+        let several = piece.out.as_mut().len() > 1;
+        let together = if several { (TOGETHER / (SHARD * self.layout.agents)).max(1) } else { 1 };
         for shards in piece.shards.chunks_mut(together) {
             let rows = shards.iter().map(Shard::rows).sum();
             let mut own = piece.out.take(End::Front, rows, self.layout);
             for (step, out) in own.as_mut().iter_mut().enumerate() {
-                let mut rest = out.reborrow();
-                for shard in &mut *shards {
-                    let mut out = rest.take(End::Front, shard.rows(), self.layout);
-                    body(&self.game, shard, step, &mut out);
-                }
+                self.one_step(shards, step, out, body);
             }
             own.finish(self.layout);
+        }
+    }
+
+    fn one_step<F>(&self, shards: &mut [Shard], step: usize, out: &mut Outputs<'_>, body: &F)
+    where
+        F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
+    {
+        if let [shard] = shards {
+            body(&self.game, shard, step, out);
+            return;
+        }
+        let mut rest = out.reborrow();
+        for shard in shards {
+            let mut own = rest.take(End::Front, shard.rows(), self.layout);
+            body(&self.game, shard, step, &mut own);
         }
     }
 }
