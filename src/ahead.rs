@@ -7,14 +7,8 @@
 /// Bytes that the caches move at once.
 const LINE: usize = 64;
 
-/// Results of one step from which on they are expected not to stay in the caches, bytes.
-const LARGE: usize = 4 << 20;
-
-/// True where a step of so many environments writes more than the caches hold. A agents, of which L act and see F features.
-pub fn is_worth_it(envs: usize, agents: usize, acting: usize, width: usize) -> bool {
-    let row = 2 * agents * size_of::<f64>() + acting * (width + 1) * size_of::<f32>();
-    envs * row > LARGE
-}
+/// Results of one call from which on they are expected not to stay in the caches, bytes.
+pub const LARGE: usize = 4 << 20;
 
 /// The memory that a block is about to write.
 #[derive(Debug, Clone, Copy)]

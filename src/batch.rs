@@ -1,10 +1,13 @@
-//! N environments: their shards, and the threads that walk them.
+//! N environments: their shards, and what is checked before they are stepped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::ahead;
 use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
+pub use crate::outputs::Layout;
+use crate::outputs::{Rows, Steps};
 use crate::pool::Pool;
 use crate::rows::Template;
 use crate::scenario::Scenario;
@@ -13,38 +16,11 @@ use crate::shard::{Head, SHARD, Shard};
 use crate::simd::{LANES, Simd, Vector, Work};
 pub use crate::step::Resets;
 use crate::step::{Autoreset, Game, Observe, Outputs, Reset, Step};
+use crate::walk::{Walk, tasks};
 
-/// Agent rows that are worth a task of their own: less work than this costs less than waking a thread.
-const GRAIN: usize = 8192;
+/// Shards that are checked at a time.
+const CHECKED: usize = 16;
 const MOST_ENVS: i64 = 1 << 22;
-const MOST_CELLS: usize = 1 << 30;
-
-/// Sizes of a batch's buffers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
-    /// Environments, N.
-    pub envs: usize,
-    /// Agents of a market, A.
-    pub agents: usize,
-    /// Acting agents, L.
-    pub acting: usize,
-    /// Floats in one observation, F.
-    pub width: usize,
-}
-
-impl Layout {
-    /// Refuses buffers that are too large to be meant.
-    pub fn check_size(self, steps: usize) -> Result<()> {
-        let row = self.acting * self.width.max(ACTION_WIDTH);
-        let cells = self.envs.checked_mul(row).and_then(|cells| cells.checked_mul(steps));
-        if cells.is_none_or(|cells| cells > MOST_CELLS) {
-            let reason =
-                format!("{} environments, {steps} steps a call, need buffers of more than 2^30 entries", self.envs);
-            return Err(Error::value("num_envs", reason));
-        }
-        Ok(())
-    }
-}
 
 /// N independent markets stepped together.
 #[derive(Debug)]
@@ -164,51 +140,72 @@ impl Batch {
             }
         }
         let simd = self.simd;
-        self.walk(&[], 0, out, &|game, shard, _, out| simd.run(Reset { game, resets, shard, out }))
+        self.walk([out], &|game, shard, _, out| simd.run(Reset { game, resets, shard, out }))
     }
 
     /// One step of every environment; `actions` is (N, L, 2).
     pub fn step(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
         self.check(actions, 1, autoreset)?;
-        self.step_checked(actions, autoreset, out)
+        self.play(actions, autoreset, [out])
     }
 
-    /// k steps of every environment; `actions` is (k, N, L, 2) and every buffer has a leading k.
-    pub fn advance(&mut self, actions: &[f32], steps: usize, autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
+    /// k steps of every environment; `actions` is (k, N, L, 2) and every buffer of `out` has a leading k. `last` is left as
+    /// k single steps would have left it.
+    pub fn advance(
+        &mut self,
+        actions: &[f32],
+        steps: usize,
+        autoreset: Autoreset,
+        out: Outputs<'_>,
+        last: Outputs<'_>,
+    ) -> Result<()> {
         self.check(actions, steps, autoreset)?;
-        let layout = self.layout();
-        let mut rest = out;
-        for actions in actions.chunks_exact(layout.envs * layout.acting * ACTION_WIDTH) {
-            let (now, later) = rest.split(layout.envs, layout);
-            rest = later;
-            self.step_checked(actions, autoreset, now)?;
-        }
-        Ok(())
+        let out = Steps::new(out, steps, last, self.layout(), autoreset);
+        self.play(actions, autoreset, out)
     }
 
     /// Writes every observation anew, from the state.
     pub fn observe(&mut self, out: Outputs<'_>) -> Result<()> {
         let simd = self.simd;
-        self.walk(&[], 0, out, &|game, shard, _, out| simd.run(Observe { game, shard, out }))
+        self.walk([out], &|game, shard, _, out| simd.run(Observe { game, shard, out }))
     }
 
-    fn step_checked(&mut self, actions: &[f32], autoreset: Autoreset, out: Outputs<'_>) -> Result<()> {
-        let simd = self.simd;
-        self.walk(actions, self.seats.acting().len() * ACTION_WIDTH, out, &|game, shard, actions, out| {
+    /// As many steps as there are outputs.
+    fn play<'a>(&'a mut self, actions: &[f32], autoreset: Autoreset, out: impl Rows<'a>) -> Result<()> {
+        let (simd, width) = (self.simd, self.seats.acting().len() * ACTION_WIDTH);
+        let per_step = self.envs * width;
+        self.walk(out, &|game, shard, step, out| {
+            let actions = &actions[step * per_step + shard.first * width..][..shard.rows() * width];
             simd.run(Step { game, autoreset, shard, actions, out });
         })
     }
 
     /// Refuses what cannot be stepped, before anything is changed.
     fn check(&self, actions: &[f32], steps: usize, autoreset: Autoreset) -> Result<()> {
-        for shard in &self.shards {
-            // Block by block, and row by row only to name the culprit.
-            if shard.heads.iter().any(|head| self.refuses(head, steps, autoreset)) {
-                self.check_rows(shard, steps, autoreset)?;
+        let (next, wrong) = (AtomicUsize::new(0), AtomicBool::new(false));
+        self.pool.share(tasks(&self.pool, self.layout(), steps), &|| {
+            while let Some(shards) = self.shards.chunks(CHECKED).nth(next.fetch_add(1, Relaxed)) {
+                if self.is_odd(shards, actions, steps, autoreset) {
+                    wrong.store(true, Relaxed);
+                }
             }
+        })?;
+        if !wrong.into_inner() {
+            return Ok(());
         }
-        // Names the culprit only if there is one.
-        if self.simd.run(AnyOdd(actions)) { self.check_finite(actions, autoreset) } else { Ok(()) }
+        // Names the culprit, if there is one.
+        self.shards.iter().try_for_each(|shard| self.check_rows(shard, steps, autoreset))?;
+        self.check_finite(actions, autoreset)
+    }
+
+    /// True where neighbouring shards have to be looked at row by row.
+    fn is_odd(&self, shards: &[Shard], actions: &[f32], steps: usize, autoreset: Autoreset) -> bool {
+        let width = self.seats.acting().len() * ACTION_WIDTH;
+        let (first, rows) = (shards[0].first, shards.iter().map(Shard::rows).sum::<usize>());
+        let refused = |shard: &Shard| shard.heads.iter().any(|head| self.refuses(head, steps, autoreset));
+        let of_step = |step| &actions[(step * self.envs + first) * width..][..rows * width];
+        shards.iter().any(|shard| refused(shard) && self.check_rows(shard, steps, autoreset).is_err())
+            || (0..steps).any(|step| self.simd.run(AnyOdd(of_step(step))))
     }
 
     /// True where an environment of a block may not be stepped; lanes to spare, which never start, are among them.
@@ -264,38 +261,25 @@ impl Batch {
         Ok(())
     }
 
-    /// Runs `body` on every shard with its rows of the inputs and outputs: the same code for one thread and for many.
-    fn walk<F>(&mut self, inputs: &[f32], input_width: usize, out: Outputs<'_>, body: &F) -> Result<()>
+    /// Runs `body` on every shard, for each step in turn, with its rows of the outputs.
+    fn walk<'a, R, F>(&'a mut self, mut out: R, body: &F) -> Result<()>
     where
-        F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
+        R: Rows<'a>,
+        F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
         if std::mem::replace(&mut self.interrupted, true) {
             return Err(Error::Runtime("engine: unusable after an internal error".into()));
         }
         let layout = self.layout();
+        let written = layout.bytes() * out.as_mut().len();
         let game = Game {
             scenario: &self.scenario,
             template: &self.template,
             seats: &self.seats,
             limit: self.limit,
-            large: self.ask_ahead.unwrap_or(ahead::is_worth_it(
-                layout.envs,
-                layout.agents,
-                layout.acting,
-                layout.width,
-            )),
+            large: self.ask_ahead.unwrap_or(written > ahead::LARGE),
         };
-        let worth = (layout.envs * layout.agents).div_ceil(GRAIN);
-        let tasks = worth.min(4 * self.pool.threads());
-        let walk = Walk { game, layout, input_width, body };
-        if self.pool.threads() == 1 || tasks < 2 {
-            walk.over(&mut self.shards, inputs, out, usize::MAX);
-            self.interrupted = false;
-            return Ok(());
-        }
-        let grain = self.shards.len().div_ceil(tasks);
-        let shards = &mut self.shards;
-        let done = self.pool.run(move || walk.over(shards, inputs, out, grain));
+        let done = Walk { game, layout, pool: &self.pool }.run(&mut self.shards, out, body);
         self.interrupted = false;
         done
     }
@@ -319,118 +303,6 @@ impl Work for AnyOdd<'_> {
     }
 }
 
-/// What stays the same while the shards are walked.
-struct Walk<'a, F> {
-    game: Game<'a>,
-    layout: Layout,
-    input_width: usize,
-    body: &'a F,
-}
-
-impl<F> Walk<'_, F>
-where
-    F: Fn(&Game<'_>, &mut Shard, &[f32], &mut Outputs<'_>) + Sync,
-{
-    /// Halves the shards until no more than `grain` are left, which one thread walks in order.
-    fn over(&self, shards: &mut [Shard], inputs: &[f32], out: Outputs<'_>, grain: usize) {
-        if shards.len() > grain {
-            let middle = shards.len() / 2;
-            let (left, right) = shards.split_at_mut(middle);
-            let (left_in, right_in) = inputs.split_at(middle * SHARD * self.input_width);
-            let (left_out, right_out) = out.split(middle * SHARD, self.layout);
-            rayon::join(|| self.over(left, left_in, left_out, grain), || self.over(right, right_in, right_out, grain));
-            return;
-        }
-        let (mut inputs, mut rest) = (inputs, out);
-        for shard in shards {
-            let (own, later) = inputs.split_at(shard.rows() * self.input_width);
-            let (mut now, next) = rest.split(shard.rows(), self.layout);
-            (self.body)(&self.game, shard, own, &mut now);
-            (inputs, rest) = (later, next);
-        }
-    }
-}
-
-impl<'a> Outputs<'a> {
-    /// The same buffers for a shorter time.
-    pub fn reborrow(&mut self) -> Outputs<'_> {
-        Outputs {
-            observations: self.observations,
-            final_observations: self.final_observations,
-            rewards: self.rewards,
-            terminated: self.terminated,
-            truncated: self.truncated,
-            prices: self.prices,
-            demand: self.demand,
-            unserved: self.unserved,
-            dispatch: self.dispatch,
-            profits: self.profits,
-        }
-    }
-
-    /// Takes what the last of several steps wrote, and the last true final observation of every environment.
-    pub fn take_last_of(&mut self, all: &Outputs<'_>, layout: Layout, autoreset: Autoreset) {
-        last(self.observations, all.observations);
-        last(self.rewards, all.rewards);
-        last(self.terminated, all.terminated);
-        last(self.truncated, all.truncated);
-        last(self.prices, all.prices);
-        last(self.demand, all.demand);
-        last(self.unserved, all.unserved);
-        last(self.dispatch, all.dispatch);
-        last(self.profits, all.profits);
-        if autoreset != Autoreset::SameStep {
-            return;
-        }
-        let size = layout.acting * layout.width;
-        for (i, row) in all.final_observations.chunks_exact(size).enumerate() {
-            if all.terminated[i] || all.truncated[i] {
-                self.final_observations[i % layout.envs * size..][..size].copy_from_slice(row);
-            }
-        }
-    }
-
-    /// The buffers of the first `rows` rows, and of the others.
-    fn split(self, rows: usize, layout: Layout) -> (Self, Self) {
-        let (agents, acting) = (rows * layout.agents, rows * layout.acting);
-        let (observations, observations_rest) = self.observations.split_at_mut(acting * layout.width);
-        let (final_observations, final_rest) = self.final_observations.split_at_mut(acting * layout.width);
-        let (rewards, rewards_rest) = self.rewards.split_at_mut(acting);
-        let (terminated, terminated_rest) = self.terminated.split_at_mut(rows);
-        let (truncated, truncated_rest) = self.truncated.split_at_mut(rows);
-        let (prices, prices_rest) = self.prices.split_at_mut(rows);
-        let (demand, demand_rest) = self.demand.split_at_mut(rows);
-        let (unserved, unserved_rest) = self.unserved.split_at_mut(rows);
-        let (dispatch, dispatch_rest) = self.dispatch.split_at_mut(agents);
-        let (profits, profits_rest) = self.profits.split_at_mut(agents);
-        let first = Outputs {
-            observations,
-            final_observations,
-            rewards,
-            terminated,
-            truncated,
-            prices,
-            demand,
-            unserved,
-            dispatch,
-            profits,
-        };
-        let rest = Outputs {
-            observations: observations_rest,
-            final_observations: final_rest,
-            rewards: rewards_rest,
-            terminated: terminated_rest,
-            truncated: truncated_rest,
-            prices: prices_rest,
-            demand: demand_rest,
-            unserved: unserved_rest,
-            dispatch: dispatch_rest,
-            profits: profits_rest,
-        };
-        (first, rest)
-    }
-}
-
 /// Asks for the memory of the states once, as a whole: many small requests would be granted and end in an abort.
 fn check_memory(scenario: &Scenario, envs: usize) -> Result<()> {
     let slots = if scenario.is_randomised() { scenario.base_row().len() } else { 0 };
@@ -438,8 +310,4 @@ fn check_memory(scenario: &Scenario, envs: usize) -> Result<()> {
     Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
         Error::value("num_envs", format!("not enough memory for {envs} environments of this scenario, {bytes} bytes"))
     })
-}
-
-fn last<T: Copy>(to: &mut [T], from: &[T]) {
-    to.copy_from_slice(&from[from.len() - to.len()..]);
 }

@@ -14,6 +14,7 @@ pub mod market;
 pub mod math;
 pub mod numbers;
 pub mod observers;
+pub mod outputs;
 pub mod pool;
 pub mod publish;
 pub mod rewards;
@@ -29,6 +30,7 @@ pub mod slots;
 pub mod snapshot;
 pub mod spec;
 pub mod step;
+pub mod walk;
 
 #[cfg(feature = "python")]
 mod py;

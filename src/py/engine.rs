@@ -146,14 +146,8 @@ impl Engine {
         };
         *advanced = Some((steps, Arc::clone(&all)));
         // All arrays are borrowed before anything moves: what cannot be written must not leave half a call behind.
-        live.write(py, |mut live, _| {
-            all.write(py, |mut all, _| {
-                detached(py, || {
-                    batch.advance(given, steps, autoreset, all.reborrow())?;
-                    live.take_last_of(&all, layout, autoreset);
-                    Ok(())
-                })
-            })
+        live.write(py, |last, _| {
+            all.write(py, |out, _| detached(py, || batch.advance(given, steps, autoreset, out, last)))
         })?;
         all.as_dict(py)
     }

@@ -1,5 +1,7 @@
 //! Results depend on nothing but scenario, seed and actions; errors change nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use vecmarket::batch::Resets;
 use vecmarket::simd::{Level, Simd};
 use vecmarket::snapshot::LastStep;
@@ -18,6 +20,20 @@ fn play(game: &mut Game, steps: usize) -> Vec<Buffers> {
         .collect()
 }
 
+/// Puts the buffers of a later step behind those of others.
+fn append(all: &mut Buffers, later: &Buffers) {
+    all.observations.extend(&later.observations);
+    all.final_observations.extend(&later.final_observations);
+    all.rewards.extend(&later.rewards);
+    all.terminated.extend(&later.terminated);
+    all.truncated.extend(&later.truncated);
+    all.prices.extend(&later.prices);
+    all.demand.extend(&later.demand);
+    all.unserved.extend(&later.unserved);
+    all.dispatch.extend(&later.dispatch);
+    all.profits.extend(&later.profits);
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let run = |threads| {
@@ -28,6 +44,41 @@ fn any_number_of_threads_gives_the_same_bits() {
     let inline = run(1);
     for threads in [2, 3, 5] {
         assert!(run(threads) == inline, "{threads} threads");
+    }
+    // A thread that belongs to a pool already waits outside of the batch's; so does one of very many.
+    let other = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    assert!(other.install(|| run(3)) == inline);
+    for _ in 0..70 {
+        std::thread::scope(|scope| assert!(scope.spawn(|| run(2)).join().expect("no panic").last() == inline.last()));
+    }
+}
+
+#[test]
+fn threads_that_take_turns_at_one_batch_give_the_same_bits() {
+    let (mut turns, mut alone) = (Game::new(spec(40), 700, 3, 3), Game::new(spec(40), 700, 3, 1));
+    turns.reset();
+    alone.reset();
+    for _ in 0..4 {
+        let game = &mut turns;
+        let played = std::thread::scope(|scope| scope.spawn(move || play(game, 5)).join().expect("no panic"));
+        assert!(played == play(&mut alone, 5));
+    }
+}
+
+#[test]
+fn a_panic_in_a_walk_makes_a_batch_unusable_and_no_other() {
+    for threads in [1, 3] {
+        let (mut game, mut other) = (Game::new(spec(40), 700, 3, threads), Game::new(spec(40), 700, 3, threads));
+        game.reset();
+        other.reset();
+        // Seeds for the first environments only: the walk ends at the others.
+        let seeds = vec![Some(1); 300];
+        let resets = Resets { seeds: Some(&seeds), ..Resets::default() };
+        let broken = catch_unwind(AssertUnwindSafe(|| game.batch.reset(resets, game.buffers.outputs())));
+        assert!(broken.is_err());
+        let refused = game.step(&actions(game.batch.layout(), 0), Autoreset::SameStep);
+        assert_eq!(refused.expect_err("a refusal").to_string(), "engine: unusable after an internal error");
+        play(&mut other, 3);
     }
 }
 
@@ -51,21 +102,66 @@ fn an_environment_alone_plays_as_in_the_batch() {
 
 #[test]
 fn advancing_by_k_is_k_steps() {
-    let mut single = Game::new(spec(5), 70, 1, 1);
-    single.reset();
-    let steps = play(&mut single, 11);
-    let mut many = Game::new(spec(5), 70, 1, 2);
-    many.reset();
-    let layout = many.batch.layout();
-    let all: Vec<f32> = (0..11).flat_map(|t| actions(layout, t)).collect();
-    let mut buffers = Buffers::new(layout, 11);
-    many.batch.advance(&all, 11, Autoreset::SameStep, buffers.outputs()).expect("legal steps");
-    let prices: Vec<f64> = steps.iter().flat_map(|step| step.prices.clone()).collect();
-    let rewards: Vec<f32> = steps.iter().flat_map(|step| step.rewards.clone()).collect();
-    let observations: Vec<f32> = steps.iter().flat_map(|step| step.observations.clone()).collect();
-    assert_eq!(buffers.prices, prices);
-    assert_eq!(buffers.rewards, rewards);
-    assert_eq!(buffers.observations, observations);
+    let play = |envs, steps: usize, autoreset, threads| {
+        let (mut single, mut many) = (Game::new(spec(5), envs, 1, 1), Game::new(spec(5), envs, 1, threads));
+        single.reset();
+        many.reset();
+        let layout = many.batch.layout();
+        let mut expected = Buffers::new(layout, 0);
+        for t in 0..steps {
+            single.step(&actions(layout, t), autoreset).expect("a legal step");
+            append(&mut expected, &single.buffers);
+        }
+        let all: Vec<f32> = (0..steps).flat_map(|t| actions(layout, t)).collect();
+        let mut buffers = Buffers::new(layout, steps);
+        let (out, last) = (buffers.outputs(), many.buffers.outputs());
+        many.batch.advance(&all, steps, autoreset, out, last).expect("legal steps");
+        assert!(many.buffers == single.buffers, "{envs} {autoreset:?} {threads}");
+        // True final observations stand only where an episode ended.
+        let size = layout.acting * layout.width;
+        for (row, seen) in buffers.final_observations.chunks_mut(size).enumerate() {
+            if !(buffers.terminated[row] || buffers.truncated[row]) {
+                seen.copy_from_slice(&expected.final_observations[row * size..][..size]);
+            }
+        }
+        assert!(buffers == expected, "{envs} {autoreset:?} {threads}");
+        let state = |game: &Game| game.batch.snapshot(LastStep::default()).expect("a snapshot");
+        assert!(state(&many) == state(&single));
+    };
+    for envs in [1, 70, 519] {
+        for threads in [1, 2, 3] {
+            play(envs, 5, Autoreset::Disabled, threads);
+            for autoreset in [Autoreset::NextStep, Autoreset::SameStep] {
+                for steps in [1, 11] {
+                    play(envs, steps, autoreset, threads);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn refused_advances_change_nothing() {
+    for threads in [1, 3] {
+        let mut game = Game::new(spec(5), 700, 1, threads);
+        game.reset();
+        let layout = game.batch.layout();
+        let before = game.batch.snapshot(LastStep::default()).expect("a snapshot");
+        let mut all: Vec<f32> = (0..6).flat_map(|t| actions(layout, t)).collect();
+        let mut buffers = Buffers::new(layout, 6);
+        let mut advance = |all: &[f32], autoreset| {
+            let refused = game.batch.advance(all, 6, autoreset, buffers.outputs(), game.buffers.outputs());
+            refused.expect_err("a refusal").to_string()
+        };
+        let late = "environment 0: its episode ends in 5 steps, before the 6 asked for";
+        assert_eq!(advance(&all, Autoreset::Disabled), late);
+        for wrong in [(4 * 700 + 650) * 10 + 3, (5 * 700 + 699) * 10] {
+            all[wrong] = f32::INFINITY;
+        }
+        let odd = "actions: environment 650, agent 1 (G1): must be finite, got inf in step 4, part 1 of the action";
+        assert_eq!(advance(&all, Autoreset::SameStep), odd);
+        assert!(game.batch.snapshot(LastStep::default()).expect("a snapshot") == before);
+    }
 }
 
 #[test]

@@ -166,6 +166,42 @@ def test_engines_in_their_own_threads_do_not_meet() -> None:
     assert {engine.snapshot() for engine in engines} == {expected.snapshot()}
 
 
+def test_a_thread_for_every_call() -> None:
+    """More threads than the engine keeps pools for, one after the other; what they started ends with them."""
+    before = helpers()
+    engine, inline = large(threads=2), large()
+    actions = still(1)[0]
+    for _ in range(80):
+        caller = threading.Thread(target=engine.step, args=(actions,), kwargs={"autoreset": "same_step"})
+        caller.start()
+        caller.join()
+        inline.step(actions, autoreset="same_step")
+    assert engine.snapshot() == inline.snapshot()
+    # Two are the engine's own, for callers without a pool of theirs; some of the others may still be ending.
+    deadline = time.monotonic() + 60.0
+    while helpers() > before + 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert helpers() <= before + 2
+
+
+def helpers() -> int:
+    """Return how many threads of the engine there are, where the system tells."""
+    count = 0
+    for task in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            count += task.read_text().startswith("vecmarket-")
+    return count
+
+
+def test_engines_with_any_numbers_of_threads_take_turns_in_one_thread() -> None:
+    actions = still(1)[0]
+    engines = [large(threads) for threads in (2, 5, 1, 3, 0)]
+    for _ in range(3):
+        for engine in engines:
+            engine.step(actions, autoreset="same_step")
+    assert len({engine.snapshot() for engine in engines}) == 1
+
+
 # Forks
 
 FORK = """

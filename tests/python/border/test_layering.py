@@ -48,6 +48,8 @@ RUST = (
     ("bidding", "clearing", "settle", "rewards", "observers"),
     ("rows",),
     ("step",),
+    ("outputs",),
+    ("walk",),
     ("batch",),
     ("snapshot",),
     ("py",),

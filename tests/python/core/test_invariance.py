@@ -32,8 +32,8 @@ BUFFERS = (
     "profits",
 )
 AGENTS = 4
-# More rows than one thread is given at once, and no multiple of the size of a shard.
-MANY = 3001
+# Rows enough for four threads, and no multiple of the size of a shard.
+MANY = 5001
 
 
 def shown(engine: vm.Engine, rows: slice = slice(None)) -> dict[str, bytes]:
@@ -123,6 +123,25 @@ def test_advance_and_as_many_steps(autoreset: str, threads: int) -> None:
         assert {"observations", "rewards", "terminated", "truncated", "final_observations"} <= set(result)
         assert stepped.snapshot() == advanced.snapshot()
         assert stepped.final_observations.tobytes() == advanced.final_observations.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_advance_and_as_many_steps_without_a_reset(threads: int) -> None:
+    """An episode in parts, and the step behind its end, which both refuse."""
+    envs = 700
+    stepped, advanced = fresh(envs, threads=threads), fresh(envs, threads=threads)
+    for seed, steps in enumerate((1, 3, 2)):
+        actions = noisy(envs, AGENTS, steps, seed)
+        result = advanced.advance(actions, autoreset=None)
+        for k in range(steps):
+            stepped.step(actions[k])
+            for name in set(result) - {"final_observations"}:
+                assert result[name][k].tobytes() == getattr(stepped, name).tobytes(), (name, k)
+        assert shown(stepped) == shown(advanced)
+    assert stepped.terminated.all()
+    with pytest.raises(ValueError, match="has ended"):
+        advanced.advance(actions, autoreset=None)
+    assert shown(stepped) == shown(advanced)
 
 
 def test_a_last_observation_is_what_the_episode_would_have_seen() -> None:
