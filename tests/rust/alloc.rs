@@ -3,6 +3,8 @@
 mod game;
 
 use game::{Game, actions, spec};
+use vecmarket::shard::{Cells, Head};
+use vecmarket::simd::{LANES, Lanes};
 use vecmarket::spec::{Number, TieBreak};
 use vecmarket::step::Autoreset;
 
@@ -32,6 +34,14 @@ fn a_warm_step_does_not_allocate() {
             assert_eq!(allocations(*tie_break, drawn), 0, "{} {drawn}", tie_break.name());
         }
     }
+}
+
+/// What outlives a step, buffers and working memory aside.
+#[test]
+fn the_state_of_an_environment_is_small() {
+    assert!(size_of::<Head>() <= 64 * LANES, "{} bytes", size_of::<Head>());
+    let cells_of_an_agent = Cells::COUNT * size_of::<Lanes>();
+    assert!(cells_of_an_agent <= 24 * LANES, "{cells_of_an_agent} bytes");
 }
 
 #[test]
