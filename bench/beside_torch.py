@@ -78,6 +78,8 @@ def compete(engines: dict[int, Call], work: Call, effort: Effort) -> Timings:
     gc.disable()
     try:
         for _ in range(effort.rounds):
+            # After a turn in which another thread did the work, its pool has to come together again.
+            _alternating(None, work, effort.seconds)
             found["alone"].append(_alternating(None, work, effort.seconds).work)
             for situation, take in turns.items():
                 for count, step in engines.items():

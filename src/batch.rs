@@ -33,6 +33,8 @@ pub struct Batch {
     envs: usize,
     pool: Pool,
     simd: Simd,
+    /// The last offers, where they are kept, are those of the last step.
+    pub(crate) knows_offers: bool,
     /// Whether results are asked for ahead; None to decide by their size.
     ask_ahead: Option<bool>,
     /// A walk was begun and did not come back: a panic, after which the state is not to be trusted.
@@ -64,6 +66,7 @@ impl Batch {
             envs,
             pool,
             simd: Simd::get()?,
+            knows_offers: true,
             ask_ahead: None,
             interrupted: false,
         })
@@ -83,7 +86,21 @@ impl Batch {
 
     /// Keeps from now on what agents offered and ran in the last step, which else is kept only where observations show it.
     pub fn keep_offers(&mut self) {
-        self.shards.iter_mut().for_each(Shard::keep_cells);
+        if !self.shards.iter().all(Shard::keeps_cells) {
+            self.shards.iter_mut().for_each(Shard::keep_cells);
+            self.forget_offers();
+        }
+    }
+
+    /// True where the last offers are kept: from the first step on after they were asked for.
+    pub fn knows_offers(&self) -> bool {
+        self.knows_offers && self.shards.iter().all(Shard::keeps_cells)
+    }
+
+    /// What was offered in the last step is not known, if there was one.
+    pub(crate) fn forget_offers(&mut self) {
+        let untouched = |shard: &Shard| (0..shard.rows()).all(|row| shard.head(row).0.t[row % LANES] == 0);
+        self.knows_offers = self.shards.iter().all(untouched);
     }
 
     /// Sizes of the buffers.
@@ -140,6 +157,7 @@ impl Batch {
             }
         }
         let simd = self.simd;
+        self.knows_offers |= resets.mask.is_none();
         self.walk([out], &|game, shard, _, out| simd.run(Reset { game, resets, shard, out }))
     }
 
@@ -174,6 +192,7 @@ impl Batch {
     fn play<'a>(&'a mut self, actions: &[f32], autoreset: Autoreset, out: impl Rows<'a>) -> Result<()> {
         let (simd, width) = (self.simd, self.seats.acting().len() * ACTION_WIDTH);
         let per_step = self.envs * width;
+        self.knows_offers |= !actions.is_empty();
         self.walk(out, &|game, shard, step, out| {
             let actions = &actions[step * per_step + shard.first * width..][..shard.rows() * width];
             simd.run(Step { game, autoreset, shard, actions, out });

@@ -55,7 +55,7 @@ impl Batch {
             fingerprint: self.scenario.fingerprint,
             limit: self.limit,
             seats: self.seats.clone(),
-            shards: self.shards.iter().map(|shard| Saved::new(&self.scenario, shard)).collect(),
+            shards: self.shards.iter().map(|shard| Saved::new(&self.scenario, shard, self.knows_offers())).collect(),
             last,
         };
         let mut bytes = MAGIC.to_vec();
@@ -100,8 +100,13 @@ impl Batch {
         if !fits || !snapshot.last.fits(self) {
             return Err(bad("does not fit this engine"));
         }
+        let offers = snapshot.shards.iter().all(|saved| !saved.offer_price.is_empty());
         for (shard, saved) in self.shards.iter_mut().zip(snapshot.shards) {
             saved.restore(&self.scenario, shard);
+        }
+        self.knows_offers = offers;
+        if !offers {
+            self.forget_offers();
         }
         Ok(snapshot.last)
     }
@@ -125,10 +130,10 @@ struct Saved {
 }
 
 impl Saved {
-    fn new(scenario: &Scenario, shard: &Shard) -> Self {
+    fn new(scenario: &Scenario, shard: &Shard, offers: bool) -> Self {
         let rows = 0..shard.rows();
-        // What is not kept is not part of the state.
-        let agents = if shard.keeps_cells() { scenario.agents() } else { 0 };
+        // What is not known is not part of the state.
+        let agents = if offers { scenario.agents() } else { 0 };
         let heads = || rows.clone().map(|row| shard.head(row));
         let cells = |kind| rows.clone().flat_map(|row| (0..agents).map(move |i| shard.cell(kind, row, i))).collect();
         Self {
@@ -161,7 +166,7 @@ impl Saved {
 
     /// Puts everything back; the numbers of the episodes follow from seed and episode.
     fn restore(&self, scenario: &Scenario, shard: &mut Shard) {
-        // Offers that were not kept stay unknown; those that this engine does not keep are not needed.
+        // Those that this engine does not keep are not needed.
         let kept = shard.keeps_cells() && !self.offer_price.is_empty();
         let agents = if kept { scenario.agents() } else { 0 };
         for row in 0..shard.rows() {

@@ -15,7 +15,7 @@ use crate::bidding::ACTION_WIDTH;
 use crate::error::{Error, Result};
 use crate::observers;
 use crate::scenario::Scenario;
-use crate::shard::{Cells, SHARD, Shard};
+use crate::shard::{Cells, SHARD};
 use crate::step::Autoreset;
 
 /// Two matrices, one entry per environment or seat and column.
@@ -299,8 +299,11 @@ impl Engine {
         let guard = self.lock()?;
         let batch = &guard.batch;
         let Layout { envs, agents, .. } = batch.layout();
-        if !batch.shards.iter().all(Shard::keeps_cells) {
-            return Err(Error::Runtime("engine: offers are not kept; call keep_offers() before the step".into()).into());
+        if !batch.knows_offers() {
+            return Err(Error::Runtime(
+                "engine: the last offers were not kept; call keep_offers() before the step".into(),
+            )
+            .into());
         }
         let gather = |kind: Cells| {
             let of_row = |env: usize| {

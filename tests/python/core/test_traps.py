@@ -261,3 +261,29 @@ def test_the_end_of_an_episode_is_what_the_scenario_says(episode_end: str, flags
     assert (engine.terminated[0], engine.truncated[0]) == (False, False)
     engine.step(truthful(1, 1))
     assert (engine.terminated[0], engine.truncated[0]) == flags
+
+
+def test_offers_of_another_step_are_not_handed_out() -> None:
+    """Offers are kept from a step on; what was not kept is an error, and never an older step's or zeros."""
+    steep = np.full((2, 2, 2), 0.2, np.float32)
+    keeping, plain = (vm.Engine(still([50, 50], [10, 20], [70, 70, 70]), 2, threads=1) for _ in range(2))
+    with pytest.raises(RuntimeError, match=r"call keep_offers\(\) before the step"):
+        plain.offers()
+    keeping.keep_offers()
+    for engine in (keeping, plain):
+        engine.reset()
+        engine.step(steep)
+    known = keeping.offers()[0]
+    keeping.restore(plain.snapshot())  # the same moment, without its offers
+    with pytest.raises(RuntimeError, match="were not kept"):
+        keeping.offers()
+    plain.keep_offers()
+    with pytest.raises(RuntimeError, match="were not kept"):
+        plain.offers()
+    for engine in (keeping, plain):
+        engine.step(steep)
+        np.testing.assert_array_equal(engine.offers()[0], known)
+    again = vm.Engine(keeping.scenario, 2, threads=1)
+    again.keep_offers()
+    again.restore(keeping.snapshot())
+    np.testing.assert_array_equal(again.offers()[0], known)
