@@ -145,8 +145,10 @@ def record_episode(
 class Engine(_core.Engine):
     """N independent markets stepped together, in which every agent acts.
 
-    The arrays it hands out are its own buffers, made once: copy what is to be kept. It never resets by
-    itself.
+    The arrays it hands out are its own buffers, made once: copy what is to be kept. `step` never resets by
+    itself; `advance(actions)`, k steps in one call with actions (k, N, A, 2), starts the next episode in the
+    step that ends one unless given ``autoreset=None``, and hands out the same arrays again for the same k.
+    `keep_offers()` keeps the offers of every later step for `offers()`.
 
     Parameters
     ----------

@@ -142,12 +142,14 @@ impl Work for Rows<'_> {
 /// The lanes whose outcome depends on a random order, bit by bit.
 #[inline(always)]
 fn needs_an_order<V: Vector>(simd: V, tie_break: TieBreak, cleared: &Cleared<V>) -> u32 {
-    if tie_break != TieBreak::Random {
-        return 0;
+    match tie_break {
+        TieBreak::ProRata | TieBreak::Index => 0,
+        TieBreak::Random => {
+            // In shortage the last in order is marginal.
+            let (tied, short) = (simd.splat(1.0).below(cleared.ties), simd.splat(0.0).below(cleared.unserved));
+            (tied | short).bits()
+        }
     }
-    // In shortage the last in order is marginal.
-    let (tied, short) = (simd.splat(1.0).below(cleared.ties), simd.splat(0.0).below(cleared.unserved));
-    (tied | short).bits()
 }
 
 /// Clears a market by its merit order.
@@ -224,8 +226,9 @@ impl Block {
         let offers = Offers { prices: &self.prices, quantities: &self.quantities };
         let demand = simd.load(&self.demand);
         let cleared = lanes::clear(simd, &prices, offers, demand, &mut self.dispatch);
-        if markets.rules.tie_break == TieBreak::Index {
-            lanes::queue(simd, offers, &cleared, demand, &mut self.dispatch);
+        match markets.rules.tie_break {
+            TieBreak::Index => lanes::queue(simd, offers, &cleared, demand, &mut self.dispatch),
+            TieBreak::ProRata | TieBreak::Random => {}
         }
         simd.store(lanes::marginal(simd, offers, &cleared), &mut self.marginal);
         cleared
