@@ -56,8 +56,8 @@ def test_steps_and_work_take_turns_in_every_situation() -> None:
     assert any(elsewhere)
     assert not all(elsewhere)
     least = beside_torch.LEAST_STEPS
-    # To warm up; then alone, idle, and in turns.
-    first = ["work", "step 1", "step 2", *["work"] * least, *["step 1"] * least, *["step 2"] * least]
+    # To warm up; then alone, the first turn to come together again, idle, and in turns.
+    first = ["work", "step 1", "step 2", *["work"] * 2 * least, *["step 1"] * least, *["step 2"] * least]
     assert calls[: len(first)] == first
     assert calls[len(first) :][: 2 * least] == ["work", "step 1"] * least
 
