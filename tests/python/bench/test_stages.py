@@ -13,7 +13,7 @@ fn=(1) memcpy
 0x100 7
 +4 7
 
-ob=(2) /work/target/release/deps/program-1234
+ob=(2) /home/user/target/release/deps/program-1234
 fn=(2) step
 0x200 5
 +4 5
