@@ -19,6 +19,10 @@ pub enum Kind {
     Start = 2,
     /// A number of the scenario drawn at reset.
     Parameter = 3,
+    /// What a learner adds to the mean of its actions.
+    Exploration = 4,
+    /// Order of a learner's samples.
+    Shuffle = 5,
 }
 
 /// The streams of one environment in one episode.

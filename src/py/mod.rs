@@ -6,6 +6,7 @@ mod engine;
 mod extract;
 mod given;
 mod stepper;
+mod trainer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -89,6 +90,8 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 mod _core {
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::trainer::{Trainer, ppo_gradient, train, training_figures};
     #[pymodule_export]
     use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
     use pyo3::prelude::*;
