@@ -72,14 +72,13 @@ impl Record {
         let mut log_probs = self.log_probs.chunks_mut(cells);
         let mut values = self.values.chunks_mut(cells);
         let mut last_values = self.last_values.chunks_mut(cells);
-        let mut next_values = self.next_values.chunks_mut(rows);
         let mut rewards = self.rewards.chunks_mut(cells);
         let mut terminated = self.terminated.chunks_mut(cells);
         let mut truncated = self.truncated.chunks_mut(cells);
         let mut returns = running.returns.chunks_mut(rows);
         let mut lengths = running.lengths.chunks_mut(rows);
         let mut pieces = Vec::with_capacity(self.rows.div_ceil(rows));
-        while let Some(next_values) = next_values.next() {
+        for next_values in self.next_values.chunks_mut(rows) {
             pieces.push(Mutex::new(Piece {
                 steps: self.steps,
                 observations: observations.next().unwrap_or_default(),

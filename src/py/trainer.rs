@@ -27,6 +27,9 @@ type Floats<'py> = PyReadonlyArray1<'py, f32>;
 type LearnerState<'py> = (Vec1<'py, f32>, Vec1<'py, f32>, Vec1<'py, f32>, u64);
 type Vec1<'py, T> = Bound<'py, numpy::PyArray1<T>>;
 
+/// Of every iteration and learner.
+type Reports = Vec<Vec<Report>>;
+
 /// Names of a report's numbers, in their order.
 const FIGURES: [&str; 11] = [
     "policy_loss",
@@ -215,7 +218,7 @@ pub fn train(
     }
     let pool = Pool::new(threads)?;
     let reports = nest(py, &mut held, Vec::new(), &course, &pool)?;
-    let lists = |all: Vec<Vec<Report>>| all.iter().map(|of| of.iter().map(|r| figures(r).to_vec()).collect()).collect();
+    let lists = |all: Reports| all.iter().map(|of| of.iter().map(|r| figures(r).to_vec()).collect()).collect();
     Ok(reports.into_iter().map(lists).collect())
 }
 
@@ -226,7 +229,7 @@ fn nest<'a>(
     ready: Vec<Job<'a>>,
     course: &[(Settings, Option<f32>)],
     pool: &Pool,
-) -> Result<Vec<Vec<Vec<Report>>>> {
+) -> Result<Vec<Reports>> {
     let Some(((core, stepper), rest)) = rest.split_first_mut() else {
         return detached(py, || together(ready, course, pool));
     };
@@ -245,14 +248,14 @@ struct Job<'a> {
     core: &'a mut Core,
     batch: &'a mut Batch,
     out: Outputs<'a>,
-    reports: Vec<Vec<Report>>,
+    reports: Reports,
 }
 
 /// Takes turns: each thread takes a trainer, trains it for an iteration, and puts it back behind the others.
-fn together(jobs: Vec<Job<'_>>, course: &[(Settings, Option<f32>)], pool: &Pool) -> Result<Vec<Vec<Vec<Report>>>> {
+fn together(jobs: Vec<Job<'_>>, course: &[(Settings, Option<f32>)], pool: &Pool) -> Result<Vec<Reports>> {
     let count = jobs.len();
     let waiting = Mutex::new(VecDeque::from(jobs));
-    let done: Mutex<Vec<(usize, Result<Vec<Vec<Report>>>)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, Result<Reports>)>> = Mutex::new(Vec::new());
     pool.share(pool.threads().min(count), &|| {
         loop {
             let Some(mut job) = own(&waiting).pop_front() else { break };
