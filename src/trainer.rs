@@ -27,6 +27,8 @@ pub struct Course {
     pub decay: Decay,
     /// Divide rewards by the running standard deviation of the discounted return.
     pub scales_rewards: bool,
+    /// Map observations by their running mean and standard deviation.
+    pub scales_observations: bool,
 }
 
 /// What an iteration came to, for one learner.
@@ -67,6 +69,8 @@ pub struct Trainer {
     pub discounted: Vec<f32>,
     /// Of the discounted returns, one per learner.
     pub scales: Vec<Moments>,
+    /// Of the observations, (F,) for each learner; empty where they are mapped in another way.
+    pub seen: Vec<Vec<Moments>>,
     /// Iterations taken.
     pub iteration: u64,
 }
@@ -89,6 +93,10 @@ impl Trainer {
         let updaters = learners.iter().map(|learner| Updater::new(&learner.brain, pool.threads())).collect();
         Ok(Self {
             scales: vec![Moments::default(); learners.len()],
+            seen: vec![
+                vec![Moments::default(); if course.scales_observations { layout.width } else { 0 }];
+                learners.len()
+            ],
             keys,
             course,
             updaters,
@@ -136,6 +144,9 @@ impl Trainer {
                 explained_variance: self.explained_variance(which),
             });
         }
+        if self.course.scales_observations {
+            self.look();
+        }
         self.iteration += 1;
         Ok(reports)
     }
@@ -146,6 +157,34 @@ impl Trainer {
         let party: Vec<_> = learners.iter().zip(&*keys).map(|(learner, keys)| (learner, keys.actions)).collect();
         let taken = (*iteration as u32).wrapping_mul(course.steps as u32);
         batch.rollout(Party { learners: &party, taken }, record, running, out)
+    }
+
+    /// Takes the observations into their running moments; the next iteration sees by them.
+    fn look(&mut self) {
+        let Self { learners, record, seen, .. } = self;
+        let (stride, features) = (learners.len(), record.features);
+        for (which, (learner, seen)) in learners.iter_mut().zip(seen).enumerate() {
+            let mut fresh = vec![Moments::default(); features];
+            for row in (which..record.rows).step_by(stride) {
+                let cells = row * record.steps * features..(row + 1) * record.steps * features;
+                let own = &record.observations[cells];
+                for (feature, moments) in fresh.iter_mut().enumerate() {
+                    moments.merge(&Moments::of(own.iter().skip(feature).step_by(features).map(|x| f64::from(*x))));
+                }
+            }
+            for (moments, fresh) in seen.iter_mut().zip(&fresh) {
+                moments.merge(fresh);
+            }
+            map_by(learner, seen);
+        }
+    }
+
+    /// Goes on from moments that were seen elsewhere.
+    pub fn set_seen(&mut self, seen: Vec<Vec<Moments>>) {
+        self.seen = seen;
+        for (learner, seen) in self.learners.iter_mut().zip(&self.seen) {
+            map_by(learner, seen);
+        }
     }
 
     /// Advantages of the last iteration, (M, T).
@@ -192,6 +231,15 @@ impl Trainer {
         let returns = samples.places().map(|at| f64::from(self.advantages[at]) + f64::from(self.record.values[at]));
         let variance = Moments::of(returns).variance;
         if variance > 0.0 { 1.0 - errors.variance / variance } else { f64::NAN }
+    }
+}
+
+/// Maps a learner's observations by what was seen so far, if it goes by that.
+fn map_by(learner: &mut Learner, seen: &[Moments]) {
+    for (moments, (centre, factor)) in seen.iter().zip(learner.centre.iter_mut().zip(&mut learner.factor)) {
+        if moments.count > 0.0 {
+            (*centre, *factor) = (moments.mean as f32, (1.0 / moments.std()) as f32);
+        }
     }
 }
 

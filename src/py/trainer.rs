@@ -85,6 +85,7 @@ impl Trainer {
                 lambda: config.getattr("gae_lambda")?.extract()?,
             },
             scales_rewards: config.getattr("normalise_rewards")?.extract()?,
+            scales_observations: config.getattr("normalise_observations")?.extract()?,
         };
         Ok(Self { core: Mutex::new(Core::new(learners, keys, course, layout, threads)?) })
     }
@@ -104,6 +105,14 @@ impl Trainer {
         Ok(one(&mut *self.lock()?, learner)?.set_scale(slice(&centre)?, slice(&scale)?)?)
     }
 
+    /// The map of a learner's observations: centre and scale, (F,) each.
+    fn scale<'py>(&self, py: Python<'py>, learner: usize) -> PyResult<(Vec1<'py, f32>, Vec1<'py, f32>)> {
+        let mut core = self.lock()?;
+        let learner = one(&mut core, learner)?;
+        let scale: Vec<f32> = learner.factor.iter().map(|factor| 1.0 / factor).collect();
+        Ok((learner.centre.clone().into_pyarray(py), scale.into_pyarray(py)))
+    }
+
     /// A learner's parameters and what Adam knows.
     fn learner<'py>(&self, py: Python<'py>, learner: usize) -> PyResult<LearnerState<'py>> {
         let mut core = self.lock()?;
@@ -121,8 +130,9 @@ impl Trainer {
         dict.set_item("returns", core.running.returns.clone().into_pyarray(py))?;
         dict.set_item("lengths", core.running.lengths.clone().into_pyarray(py))?;
         dict.set_item("discounted", core.discounted.clone().into_pyarray(py))?;
-        let scales: Vec<_> = core.scales.iter().map(|scale| (scale.count, scale.mean, scale.variance)).collect();
-        dict.set_item("scales", scales)?;
+        dict.set_item("scales", core.scales.iter().map(numbers).collect::<Vec<_>>())?;
+        let seen: Vec<Vec<_>> = core.seen.iter().map(|seen| seen.iter().map(numbers).collect()).collect();
+        dict.set_item("seen", seen)?;
         Ok(dict)
     }
 
@@ -135,17 +145,24 @@ impl Trainer {
         let iteration: u64 = get("iteration")?.extract()?;
         let (returns, lengths): (Vec<f64>, Vec<u32>) = (get("returns")?.extract()?, get("lengths")?.extract()?);
         let discounted: Vec<f32> = get("discounted")?.extract()?;
-        let scales: Vec<(f64, f64, f64)> = get("scales")?.extract()?;
+        let scales: Vec<Three> = get("scales")?.extract()?;
+        let seen: Vec<Vec<Three>> = get("seen")?.extract()?;
         let mut core = self.lock()?;
         let (rows, learners) = (core.discounted.len(), core.scales.len());
         if (returns.len(), lengths.len(), discounted.len(), scales.len()) != (rows, rows, rows, learners) {
             let reason = format!("must be of {rows} rows and {learners} learners");
             return Err(Error::value("progress", reason).into());
         }
+        let features: Vec<usize> = core.seen.iter().map(Vec::len).collect();
+        if seen.iter().map(Vec::len).collect::<Vec<_>>() != features {
+            let reason = format!("must have moments of {features:?} observed features");
+            return Err(Error::value("progress: seen", reason).into());
+        }
         core.iteration = iteration;
+        core.set_seen(seen.into_iter().map(|seen| seen.into_iter().map(moments).collect()).collect());
         core.running = Running { returns, lengths };
         core.discounted = discounted;
-        core.scales = scales.into_iter().map(|(count, mean, variance)| Moments { count, mean, variance }).collect();
+        core.scales = scales.into_iter().map(moments).collect();
         Ok(())
     }
 
@@ -172,14 +189,31 @@ impl Trainer {
         Ok(dict)
     }
 
-    /// Plays the steps of an iteration without learning from them.
+    /// Plays the steps of an iteration without learning from them; the next ones draw other noise.
     fn play(&self, py: Python<'_>, engine: &Engine) -> PyResult<()> {
         let mut core = self.lock()?;
         let mut stepper = engine.lock()?;
         let (core, Stepper { batch, buffers }) = (&mut *core, &mut *stepper);
-        buffers.write(py, |out, _| detached(py, || core.play(batch, out).map(|_| ())))?;
+        buffers.write(py, |out, _| {
+            detached(py, || {
+                core.play(batch, out)?;
+                core.iteration += 1;
+                Ok(())
+            })
+        })?;
         Ok(())
     }
+}
+
+/// Count, mean and variance.
+type Three = (f64, f64, f64);
+
+fn numbers(moments: &Moments) -> Three {
+    (moments.count, moments.mean, moments.variance)
+}
+
+fn moments((count, mean, variance): Three) -> Moments {
+    Moments { count, mean, variance }
 }
 
 impl Trainer {

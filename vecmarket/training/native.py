@@ -71,7 +71,7 @@ class NativePPO:
     ) -> None:
         if total_steps < 1:
             raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
-        _check_env(env, per_agent)
+        check_env(env, per_agent)
         self.env = env
         self.config = config
         self.seed = seed
@@ -109,6 +109,9 @@ class NativePPO:
         for i, model in enumerate(self._models):
             parameters, _, _, _ = self._trainer.learner(i)
             _unpack(parameters, model)
+            centre, scale = self._trainer.scale(i)
+            model.centre.copy_(torch.from_numpy(centre))
+            model.scale.copy_(torch.from_numpy(scale))
         return self._models
 
     def iterate(self) -> dict[str, float]:
@@ -154,6 +157,7 @@ class NativePPO:
             "optimiser": _adam_state(models[0], learners[0], self.config),
             "action_noise": None,
             "shuffle": None,
+            "observation_scale": progress["seen"][0],
             "reward_scale": {"running": running, "count": int(count), "mean": mean, "variance": variance},
             "episodes": {
                 "returns": torch.from_numpy(progress["returns"]),
@@ -170,10 +174,11 @@ class NativePPO:
                 {
                     "model": {name: tensor.clone() for name, tensor in model.state_dict().items()},
                     "optimiser": _adam_state(model, learner, self.config),
+                    "observation_scale": seen,
                     "reward_scale": list(scale),
                 }
-                for model, learner, scale in zip(
-                    models[1:], learners[1:], progress["scales"][1:], strict=True
+                for model, learner, scale, seen in zip(
+                    models[1:], learners[1:], progress["scales"][1:], progress["seen"][1:], strict=True
                 )
             ],
         }
@@ -192,7 +197,7 @@ class NativePPO:
             parts = [state, *state.get("others", [])]
             if len(parts) != len(self._models):
                 raise ValueError(f"it has {len(parts)} learners, this one has {len(self._models)}")
-            scales = []
+            scales, seen = [], []
             for i, (part, model) in enumerate(zip(parts, self._models, strict=True)):
                 model.load_state_dict(part["model"])
                 self._give(i, model)
@@ -201,6 +206,7 @@ class NativePPO:
                 if isinstance(scale, dict):
                     scale = (scale["count"], scale["mean"], scale["variance"])
                 scales.append(tuple(float(x) for x in scale))
+                seen.append([tuple(float(x) for x in moments) for moments in part.get("observation_scale", [])])
             iteration, self.started = int(state["iteration"]), bool(state["started"])
             self._trainer.set_progress(
                 {
@@ -209,6 +215,7 @@ class NativePPO:
                     "lengths": state["episodes"]["lengths"].tolist(),
                     "discounted": state["reward_scale"]["running"].cpu().tolist(),
                     "scales": scales,
+                    "seen": seen,
                 }
             )
             if self.started:
@@ -231,7 +238,7 @@ class NativePPO:
 
     def _give(self, learner: int, model: ActorCritic) -> None:
         """Hand the weights and the map of observations to the core."""
-        self._trainer.set_parameters(learner, _pack([p.detach() for p in model.parameters()]))
+        self._trainer.set_parameters(learner, pack([p.detach() for p in model.parameters()]))
         self._trainer.set_scale(learner, model.centre.numpy(), model.scale.numpy())
 
 
@@ -285,7 +292,8 @@ def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, floa
     return rate, config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
 
 
-def _check_env(env: MarketVectorEnv, per_agent: bool) -> None:
+def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
+    """Refuse an environment that cannot be played without the interpreter."""
     if not isinstance(env, MarketVectorEnv):
         raise TypeError(f"env: the native backend takes a MarketVectorEnv, got {type(env).__name__}")
     mode = env.metadata.get("autoreset_mode")
@@ -311,7 +319,7 @@ def _new_model(env: MarketVectorEnv, config: PPOConfig, seed: int) -> ActorCriti
     return model
 
 
-def _pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
     """Return the numbers of tensors, in the order of a model's parameters, as one array."""
     return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
 
@@ -364,4 +372,4 @@ def _adam_arrays(
             first.append(known["exp_avg"])
             second.append(known["exp_avg_sq"])
             steps = int(known["step"])
-    return _pack([x.detach() for x in first]), _pack([x.detach() for x in second]), steps
+    return pack([x.detach() for x in first]), pack([x.detach() for x in second]), steps

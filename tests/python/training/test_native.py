@@ -14,6 +14,7 @@ from torch import Tensor
 import vecmarket as vm
 from vecmarket import _core
 from vecmarket.training import PPO, PPOConfig
+from vecmarket.training.collector import Collector
 from vecmarket.training.gae import compute_gae
 from vecmarket.training.native import NativePPO, iterate_together
 from vecmarket.training.policy import ActorCritic
@@ -312,3 +313,41 @@ def test_what_cannot_be_trained_is_refused() -> None:
         iterate_together([small, NativePPO(make_env(3), PPOConfig(), total_steps=10**4)], 1)
     with pytest.raises(RuntimeError, match="already"):
         iterate_together([small, small], 1)
+
+
+def test_observations_can_be_normalised_as_they_come() -> None:
+    config = dataclasses.replace(SMALL, normalise_observations=True)
+    learner = NativePPO(make_env(), config, total_steps=10**6)
+    seen = []
+    for _ in range(3):
+        learner.iterate()
+        seen.append(learner.record()["observations"].reshape(-1, 7).astype(np.float64))
+    every = np.concatenate(seen)
+    std = every.std(axis=0)
+    constant = std == 0
+    assert 0 < constant.sum() < 7
+    np.testing.assert_allclose(learner.model.centre.numpy(), every.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(learner.model.scale.numpy(), np.where(constant, 1, std), rtol=1e-5)
+    second = NativePPO(make_env(), config, total_steps=10**6)
+    second.restore(learner.state())
+    np.testing.assert_equal(learner.iterate(), second.iterate())
+    assert_same_state(learner.state(), second.state())
+
+
+def test_a_collector_plays_without_learning() -> None:
+    env, same = make_env(), make_env()
+    env.reset(seed=3)
+    same.reset(seed=3)
+    model = ActorCritic(env.single_observation_space, env.single_action_space, hidden=(8,), initial_log_std=-1)
+    collect = Collector(env, model, 9, seed=2)
+    first, second = collect(), collect()
+    for record in (first, second):
+        assert record["rewards"].shape == (70, 9)
+        seen = torch.from_numpy(record["observations"]).flatten(0, 1)
+        log_probs = model.log_prob(model.mean_action(seen), torch.from_numpy(record["actions"]).flatten(0, 1))
+        np.testing.assert_allclose(record["log_probs"].ravel(), log_probs.detach().numpy(), rtol=0, atol=2e-5)
+        for t in range(9):
+            _, rewards, *_ = same.step(record["actions"][:, t])
+            np.testing.assert_array_equal(rewards, record["rewards"][:, t])
+    noise = [(r["actions"] - r["observations"][..., :1]) for r in (first, second)]
+    assert not np.array_equal(noise[0], noise[1])
