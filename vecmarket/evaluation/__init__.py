@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vecmarket.evaluation.best_reply import Grid, best_replies
+from vecmarket.evaluation.best_reply import best_replies
 from vecmarket.evaluation.comparison import Evaluation, Metric, evaluate
+from vecmarket.evaluation.offers import Grid
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
 from vecmarket.evaluation.randomness import evaluation_seeds
 from vecmarket.evaluation.tables import print_table, save
