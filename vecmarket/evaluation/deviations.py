@@ -104,7 +104,9 @@ def best_deviation(
     at = _situation(episodes, played, honest, agent)
     per_batch = max(1, COPIES_AT_ONCE // grid.size(float(at.reach.max()), at.levels.shape[2]))
     parts = [
-        _search(episodes, profile, played, agent, slice(i, i + per_batch), grid.actions(at[i : i + per_batch]))
+        _search(
+            episodes, profile, played, agent, slice(i, i + per_batch), grid.actions(at[i : i + per_batch])
+        )
         for i in range(0, len(episodes), per_batch)
     ]
     truthful, best, price, actions = (np.concatenate([p[k] for p in parts]) for k in range(4))
@@ -163,9 +165,7 @@ def _search(
     return truthful, best, price, chosen, any(plan.surprised for plan in plans.values())
 
 
-def _own_actions(
-    profile: Profile, played: MarketPlay, at: Situation, agent: int
-) -> NDArray[np.float32]:
+def _own_actions(profile: Profile, played: MarketPlay, at: Situation, agent: int) -> NDArray[np.float32]:
     """Return what the agent does in the profile as actions, (N, T, 2); a markup to the nearest float32."""
     if agent in played.said:
         return played.said[agent].actions

@@ -1,7 +1,7 @@
 """The figures of a market under a profile, over all hours and by hour of the day, as economists report them.
 
-Every figure is a ratio of sums over the hours of its group, so that the figures of the groups and of the whole
-fit together. `docs/evaluation.md` has the formulas.
+Every figure is a ratio of sums over the hours of its group, so that the figures of the groups and of the
+whole fit together. `docs/evaluation.md` has the formulas.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ AGENT_FIGURES = (
     Figure("withheld", "withheld", "%", "available capacity not offered, over hours in which it runs"),
     Figure("markup", "markup", "$/MWh", "profit / energy: mean of paid - SRMC, by dispatch"),
     Figure("lerner", "Lerner", "", "mean of (paid - SRMC) / paid, by dispatch, where paid > 0"),
-    Figure("offer_markup", "offer - SRMC", "$/MWh", "mean of offer price - SRMC, over hours in which it runs"),
+    Figure(
+        "offer_markup", "offer - SRMC", "$/MWh", "mean of offer price - SRMC, over hours in which it runs"
+    ),
 )
 """Figures of an agent, one per group of hours."""
 
@@ -198,7 +200,8 @@ class _Deviations:
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return part / whole, NaN where the whole is not positive."""
     part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    ratio: NDArray[np.float64] = np.full(part.shape, np.nan)
+    return np.divide(part, whole, out=ratio, where=whole > 0)
 
 
 def _lerner_terms(played: MarketPlay) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

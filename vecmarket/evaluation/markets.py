@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from vecmarket.config import Choice, Normal, Uniform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vecmarket.config import Number
+    from vecmarket.config import Number, Scenario
     from vecmarket.evaluation.plays import Batch, Episodes, Policy
     from vecmarket.evaluation.profile import Profile
 
@@ -114,6 +114,7 @@ class Plan:
         self._hour = 0
 
     def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the actions of the next hour, (N * copies, 2)."""
         t, self._hour = self._hour, self._hour + 1
         if self._expected is not None and not self.surprised:
             seen = observations.reshape(-1, self._copies, observations.shape[1])
@@ -133,7 +134,8 @@ class _Recorder:
         # Copies: a policy may change what it is shown, and hand out the same array in every hour.
         self._seen.append(observations.copy())
         where = f"profile[{self._name!r}], step {len(self._done)}"
-        actions = action_array(where, self._policy(observations), (len(observations), 2)).copy()
+        shape = (len(observations), 2)
+        actions: NDArray[np.float32] = action_array(where, self._policy(observations), shape).copy()
         self._done.append(actions)
         return actions
 
@@ -166,7 +168,8 @@ def play_profile(episodes: Episodes, profile: Profile) -> MarketPlay:
     lead = next((p for p, b in enumerate(bidders) if callable(b)), None)
     if lead is None:
         lead = next((p for p, b in enumerate(bidders) if b is None), 0)
-    markup = bidders[lead] if isinstance(bidders[lead], float) else 0.0
+    raised = bidders[lead]
+    markup = raised if isinstance(raised, float) else 0.0
     if markup:
         # Where all have markups, no action says one exactly: the lead tells the truth about a dearer unit.
         episodes = dataclasses.replace(episodes, scenario=_dearer(episodes.scenario, lead, markup))
@@ -188,7 +191,7 @@ def play_profile(episodes: Episodes, profile: Profile) -> MarketPlay:
     return MarketPlay(**joined, srmc=srmc, pay_as_bid=pay_as_bid, said=said)
 
 
-def _read(batch: Batch) -> dict[str, NDArray]:
+def _read(batch: Batch) -> dict[str, NDArray[Any]]:
     engine = batch.engine
     offer_price, offer_mw = engine.offers()
     return {
@@ -207,7 +210,7 @@ def _zeros(observations: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.zeros((len(observations), 2), np.float32)
 
 
-def _dearer(scenario, place: int, markup: float):
+def _dearer(scenario: Scenario, place: int, markup: float) -> Scenario:
     """Return the scenario in which one unit costs so much more, to draw which changes nothing else."""
     unit = scenario.generators[place]
     dearer = dataclasses.replace(unit, srmc=_raised(unit.srmc, markup))

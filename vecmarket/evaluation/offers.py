@@ -1,18 +1,20 @@
 """The offers among which a best response is looked for: an even grid, and the few that can be best.
 
-Given the rivals' offers of an hour, the profit of a unit is settled by few offers. Let the market pay P > c and
-the unit run x MW. All rivals cheaper than P run fully, so that x <= min(K, D - R(P)), R(P) being what they
-offer. Let p be the lowest rival offer that is not below P. No rival stands between, so R(p) = R(P), and profit
-is at most (p - c) min(K, D - R(p)): the supremum of an offer of everything just below p, and, under the uniform
-price, of an offer so small that the rival at p sets the price. Where no rival offer is as high as P, the unit
-sets the price itself, best at its dearest offer, or is short of demand under ``scarcity="cap"``. So just below
-every rival offer, everything as dear as can be said, SRMC, the quantities that leave each rival at the margin,
-and nothing at all hold the best offer, up to the distance that "just below" means. Equal offers share what is
-left under every tie rule, which undercutting beats by all but that distance; where the floor forbids to
-undercut, everything at SRMC, lifted to the floor, ties.
+Given the rivals' offers of an hour, a few offers hold the best profit. Let the price be P > c and let the
+unit run x MW. Rivals cheaper than P run fully, so that x <= min(K, D - R(P)), R(P) being what they offer.
+Let p be the lowest rival offer that is not below P. No rival stands between, so R(p) = R(P), and profit is
+at most (p - c) min(K, D - R(p)). That is the supremum of offering everything just below p; under the
+uniform price also of offering so little that the rival at p sets the price. Where no rival's offer is as
+high as P, the unit sets the price itself, best by its dearest offer, or is short of demand under
+``scarcity="cap"``. So the best is among: everything just below every rival offer, everything as dear as can
+be said, everything at SRMC, the quantities that leave each rival at the margin, and nothing at all; up to
+the distance that "just below" means.
 
-The sources of the idea: von der Fehr and Harbord, "Spot market competition in the UK electricity industry",
-Economic Journal 103 (1993); Fabra, von der Fehr and Harbord, RAND Journal of Economics 37 (2006).
+Equal offers share what is left under every tie rule, so that undercutting beats them by all but that
+distance; where the floor forbids to undercut, everything at SRMC, lifted to the floor, ties.
+
+The argument is that of von der Fehr and Harbord, "Spot market competition in the UK electricity industry",
+Economic Journal 103 (1993), and of Fabra, von der Fehr and Harbord, RAND Journal of Economics 37 (2006).
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class Grid:
         it, 1e-7 of the reach is taken.
     withheld
         Shares of the capacity withheld, each tried with every price. Must hold 0.
+    ties
+        Also try to meet every rival's price; float32 meets it to about 1e-7 of the reach, above or below.
     residual
         Also try, at SRMC, the quantities that leave each dearer rival at the margin, and nothing at all.
     """
@@ -57,6 +61,7 @@ class Grid:
     spacing: float | None = 1.0
     below: float = 1e-3
     withheld: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
+    ties: bool = True
     residual: bool = True
 
     def __post_init__(self) -> None:
@@ -70,11 +75,11 @@ class Grid:
     @classmethod
     def critical(cls, below: float = 1e-3) -> Grid:
         """Return the grid of nothing but the offers that can be best by profit."""
-        return cls(spacing=None, below=below, withheld=(0.0,))
+        return cls(spacing=None, below=below, withheld=(0.0,), ties=False)
 
     def size(self, reach: float, rivals: int) -> int:
         """Return how many offers are tried in an hour at most, given the reach and the rivals' levels."""
-        prices = 3 + 2 * self._steps(reach) + bool(self._steps(reach)) + 2 * rivals
+        prices = 4 + 2 * self._steps(reach) + (1 + self.ties) * rivals
         return prices * len(self.withheld) + (rivals + 2 if self.residual else 0)
 
     def actions(self, situation: Situation) -> NDArray[np.float32]:
@@ -94,15 +99,13 @@ class Grid:
         below = np.maximum(self.below, UNDERCUT * reach)
         # Truthful first: argmax takes the first of equals, so that an hour without a gain shows the honest
         # offer.
-        markups = np.concatenate(
-            [
-                np.broadcast_to(np.concatenate([[0.0], even]), (*shape, len(even) + 1)),
-                np.broadcast_to(reach * [-1.0, 1.0], (*shape, 2)),
-                at.levels - below - at.srmc[:, :, None],
-                at.levels - at.srmc[:, :, None],
-            ],
-            axis=2,
-        )
+        beside = at.levels - at.srmc[:, :, None]
+        points = [
+            np.broadcast_to(np.concatenate([[0.0], even]), (*shape, len(even) + 1)),
+            np.broadcast_to(reach * [-1.0, 1.0], (*shape, 2)),
+            beside - below,
+        ]
+        markups = np.concatenate([*points, beside] if self.ties else points, axis=2)
         with np.errstate(divide="ignore", invalid="ignore"):
             price = np.arctanh(np.clip(markups / reach, -1.0, 1.0))
         price = np.nan_to_num(np.clip(price, -PARAMETER_LIMIT, PARAMETER_LIMIT))
