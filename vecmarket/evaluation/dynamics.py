@@ -101,8 +101,8 @@ def diagnose(
         How far apart numbers may lie that agree, in the unit of the values; 1 % of their mean absolute value
         over the rounds judged when None.
     judged
-        Rounds at the end in which a cycle or a drift is looked for, more where two periods take more; the last
-        half, at least two windows, when None.
+        Rounds at the end in which a cycle or a drift is looked for, more where two periods take more; the
+        last half, at least two windows, when None.
     most_mismatch
         What a cycle's `mismatch` may be.
 

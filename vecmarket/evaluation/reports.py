@@ -42,7 +42,6 @@ PRINTED = {
     "gain": "gain",
     "gain_share": "share %",
     "energy_share": "market %",
-    "lerner": "Lerner",
 }
 """Figures of an agent that are printed, and their columns; the files have all."""
 
