@@ -125,7 +125,7 @@ def hours(draw: st.DrawFn) -> Hour:
     return Hour(capacity, draw(whole), reach, rivals, demand, rules)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(hours())
 def test_no_offer_beats_the_best_response(hour: Hour) -> None:
     (found,) = hour.evaluate().deviations
@@ -141,7 +141,7 @@ def test_no_offer_beats_the_best_response(hour: Hour) -> None:
     assert hour.brute(prices, withheld) <= best + hour.slack
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(hours())
 def test_the_best_response_reaches_the_supremum(hour: Hour) -> None:
     found = hour.evaluate()
