@@ -47,7 +47,8 @@ def save_rounds_png(
 def draw_rounds(rounds: Rounds, *, window: int = 5, tolerance: float = 0.01) -> Figure:
     """Draw price, profits and exploitability over the rounds; titles say how each series ends.
 
-    `window` and `tolerance` are those of `Rounds.dynamics`. The rounds judged are shaded.
+    `window` and `tolerance` are those of `Rounds.dynamics`. Shaded are the rounds since a series settled, the
+    last period of a cycle, or those among which a drift was found.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,8 +89,9 @@ def _finish(axes: Axes, name: str, dynamics: Dynamics) -> None:
     last = dynamics.rounds - 1
     first = dynamics.rounds - dynamics.judged
     if dynamics.period is not None:
-        # The last period alone tells what goes round.
         first = last - dynamics.period
+    elif dynamics.settled_from is not None:
+        first = dynamics.settled_from
     axes.axvspan(first, last, color=GREY, alpha=0.13, linewidth=0)
     axes.set_title(f"{name} {dynamics}", loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
