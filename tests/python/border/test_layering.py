@@ -25,7 +25,7 @@ PYTHON: dict[str, set[str]] = {
     "envs": {"_core", "checks", "config", "scenarios"},
     "adapters": {"config", "envs"},
     "training": {"config", "files", "scenarios", "envs"},
-    "evaluation": {"config", "files", "scenarios", "engine", "envs"},
+    "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
     "__init__": {"_core", "clearing", "config", "engine", "envs"},
 }
 # These stand on top of everything.
