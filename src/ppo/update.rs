@@ -53,6 +53,8 @@ pub struct Samples<'a> {
     pub log_probs: &'a [f32],
     /// Advantages, (M, T).
     pub advantages: &'a [f32],
+    /// What the values should have been, (M, T).
+    pub returns: &'a [f32],
     /// Values, (M, T).
     pub values: &'a [f32],
     /// Steps of a row, T.
@@ -77,6 +79,7 @@ impl Samples<'_> {
             ("observations", self.observations.len(), cells * plan.features),
             ("actions", self.actions.len(), cells * plan.actions),
             ("log_probs", self.log_probs.len(), cells),
+            ("returns", self.returns.len(), cells),
             ("values", self.values.len(), cells),
         ];
         match wanted.into_iter().find(|(_, got, wanted)| got != wanted) {
@@ -221,8 +224,8 @@ impl Updater {
                 *mapped = (x - centre) * factor;
             }
             rest[..actions].copy_from_slice(&samples.actions[at * actions..][..actions]);
-            let (advantage, value) = (samples.advantages[at], samples.values[at]);
-            rest[actions..].copy_from_slice(&[samples.log_probs[at], advantage, advantage + value, value]);
+            let facts = [samples.log_probs, samples.advantages, samples.returns, samples.values];
+            rest[actions..].copy_from_slice(&facts.map(|fact| fact[at]));
         }
     }
 
