@@ -49,7 +49,7 @@ def tanh(values: Tensor) -> Tensor:
 class _Tanh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        result = torch.sigmoid(2.0 * values).mul_(2.0).sub_(1.0)
+        result = (2.0 * values).sigmoid_().mul_(2.0).sub_(1.0)
         ctx.save_for_backward(result)
         return result
 

@@ -31,6 +31,9 @@ FIGURES = ("policy_loss", "value_loss", "approx_kl", "clip_fraction")
 """What `ppo_loss` tells of a minibatch, in this order."""
 
 
+ADAM_EPSILON = 1e-5
+
+
 class Batch(NamedTuple):
     """Rows of a rollout to learn from: n of one agent, or of each of B agents (everything has B in front)."""
 
@@ -145,7 +148,7 @@ class PPO:
         ).to(self.device)
         self.model.log_std.requires_grad_(config.final_log_std is None)
         learned = [weights for weights in self.model.parameters() if weights.requires_grad]
-        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
         self.shuffle = torch.Generator(self.device).manual_seed(stream_seed(seed, "minibatches"))
         self.reward_scale = RewardScale(self.num_envs, config.gamma, self.device)
