@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 import vecmarket.training.batched as batched
 from training.toys import SMALL, Bandit, KeptBandit, clocks
 from vecmarket.envs import MarketVectorEnv
-from vecmarket.training import PPO, ActorCritic, BatchedPPO, PPOConfig, as_numpy_policy, market_ppo
+from vecmarket.training import PPO, ActorCritic, BatchedPPO, PPOConfig, market_ppo
 from vecmarket.training.rollout import Rollout
 from vecmarket.training.seeding import stream_seed
 from vecmarket.training.stacked import StackedActorCritic, StackedAdam
@@ -157,37 +157,6 @@ def test_rows_of_a_market_go_to_their_agents():
     assert (roll.last_values[6::7] != 0.0).all()
     rows = roll.observations[-1].transpose(0, 1).flatten(0, 1)  # market by market
     assert np.array_equal(rows, env.observations)
-
-
-def test_independent_learning_raises_every_profit_above_truthful():
-    def profits(act) -> np.ndarray:
-        env = MarketVectorEnv(64, "default", learner="all", autoreset_mode="disabled", threads=1)
-        observations, _ = env.reset(seed=99)
-        total = np.zeros(5)
-        for _ in range(24):
-            observations, *_, infos = env.step(act(observations))
-            total += infos["profit"].reshape(64, 5).mean(axis=0)
-        return total / 24
-
-    def of_each(learner: BatchedPPO):
-        policies = [as_numpy_policy(model) for model in learner.models]
-
-        def act(observations):
-            seen = observations.reshape(-1, 5, observations.shape[-1])
-            actions = [policy(np.ascontiguousarray(seen[:, a])) for a, policy in enumerate(policies)]
-            return np.stack(actions, axis=1).reshape(-1, 2)
-
-        return act
-
-    truthful = profits(lambda observations: np.zeros((len(observations), 2), np.float32))
-    env = MarketVectorEnv(64, "default", learner="all", autoreset_mode="same_step", copy=False, threads=1)
-    learner = BatchedPPO(env, market_ppo(), total_steps=64 * 24 * 40, seeds=range(5))
-    assert profits(of_each(learner)).sum() < 1.1 * truthful.sum()
-    while not learner.finished:
-        learner.iterate()
-    learned = profits(of_each(learner))
-    assert (learned > truthful + 1.0).all()
-    assert learned.sum() > 1.5 * truthful.sum()
 
 
 def test_groups_change_nothing(monkeypatch):
