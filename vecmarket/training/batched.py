@@ -127,6 +127,25 @@ class BatchedPPO:
         """Copies of the agents' networks as they are now."""
         return [self.stack.model(agent) for agent in range(len(self.seeds))]
 
+    def start_from(self, models: Sequence[ActorCritic]) -> None:
+        """Take over the weights of B networks of the same shape; the optimisers start anew.
+
+        Raises
+        ------
+        ValueError
+            When there are not B of them, or one has another shape; nothing is changed then.
+        """
+        if len(models) != len(self.seeds):
+            raise ValueError(
+                f"models: must be one for each of the {len(self.seeds)} agents, got {len(models)}"
+            )
+        shapes = [parameter.shape for parameter in self.stack.like.parameters()]
+        for agent, model in enumerate(models):
+            if [parameter.shape for parameter in model.parameters()] != shapes:
+                raise ValueError(f"models[{agent}]: must have the shape of the agents' networks")
+        self.stack.weights.copy_(StackedActorCritic.of(models).weights)
+        self.optimiser = StackedAdam(self.stack.weights, ADAM_EPSILON)
+
     @property
     def steps(self) -> int:
         """Steps taken so far by each agent."""

@@ -159,6 +159,33 @@ def test_rows_of_a_market_go_to_their_agents():
     assert np.array_equal(rows, env.observations)
 
 
+def test_agents_go_on_from_given_networks():
+    config = dataclasses.replace(SMALL, schedule="constant")
+    settings = {"total_steps": 64 * 8 * 3}
+    first = BatchedPPO([Bandit() for _ in SEEDS], config, seeds=SEEDS, **settings)
+    first.iterate()
+    models = first.models
+    together = BatchedPPO([Bandit() for _ in SEEDS], config, seeds=SEEDS, **settings)
+    together.iterate()
+    together.start_from(models)
+    fresh = BatchedPPO([Bandit() for _ in SEEDS], config, seeds=SEEDS, **settings)
+    assert not torch.equal(fresh.stack.weights, first.stack.weights)
+    fresh.start_from(models)
+    assert torch.equal(fresh.stack.weights, first.stack.weights)
+    assert torch.equal(together.stack.weights, first.stack.weights)
+    assert not together.optimiser.steps.any()
+    alone = [PPO(Bandit(), config, seed=seed, **settings) for seed in SEEDS]
+    for one, model in zip(alone, models, strict=True):
+        one.model.load_state_dict(model.state_dict())
+    assert_alike(fresh, alone)
+
+    with pytest.raises(ValueError, match="models: must be one for each of the 4 agents, got 3"):
+        fresh.start_from(models[:3])
+    other = ActorCritic(Box(-1.0, 1.0, (1,)), Box(-2.0, 2.0, (1,)), hidden=(17,))
+    with pytest.raises(ValueError, match=r"models\[2\]: must have the shape of the agents' networks"):
+        fresh.start_from([models[0], models[1], other, models[3]])
+
+
 def test_groups_change_nothing(monkeypatch):
     learners = []
     for rows in (1, 1 << 30):
