@@ -49,15 +49,15 @@ class PPOConfig:
     normalise_advantages
         Scale the advantages of each minibatch to mean 0 and standard deviation 1.
     normalise_by_step
-        First scale the advantages of each step of the rollout over the environments in the same way. Where all
-        environments' episodes run in step, and steps do not interact, every hour then has the same weight,
-        whatever is at stake in it.
+        First scale the advantages of each step of the rollout over the environments in the same way. Where
+        all environments' episodes run in step, and steps do not interact, every hour then has the same
+        weight, whatever is at stake in it.
     observation_range
         Map observations from the bounds of their space to [-x, x]. A wider range lets small networks turn
         faster from one action to another. None leaves observations as they are.
     normalise_observations
-        Instead, subtract the running mean of the observations seen so far and divide by their running standard
-        deviation. It is brought up to date between iterations and saved with the policy.
+        Instead, subtract the running mean of the observations seen so far and divide by their running
+        standard deviation. It is brought up to date between iterations and saved with the policy.
     normalise_rewards
         Divide rewards by a running standard deviation of the discounted return, so that the critic's step
         size does not depend on the unit of account.

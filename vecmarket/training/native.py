@@ -3,8 +3,8 @@
 One iteration is what it is in `vecmarket.training.ppo`, which is the reference for every formula, and the
 settings are the same. What differs is where it runs: `vecmarket._core.Trainer` plays the steps, estimates
 advantages and takes the gradient steps without the interpreter, in single precision, with its own keyed
-randomness. Results do not depend on the number of threads. A learner's state can be taken over from one backend
-by the other.
+randomness. Results do not depend on the number of threads. A learner's state can be taken over from one
+backend by the other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vecmarket import _core
 from vecmarket.envs import MarketVectorEnv
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.policy import ActorCritic
+from vecmarket.training.ppo import ADAM_EPSILON, learning_rate, log_std, new_model
 from vecmarket.training.seeding import stream_seed
 
 __all__ = ["NativePPO", "iterate_together"]
@@ -48,8 +49,8 @@ class NativePPO:
         Threads that share an update, 0 for all cores; those of the rollout are the environment's own. They
         never change a result.
     per_agent
-        With ``learner="all"``: one policy per agent, agent i's with the seed ``seed + i``, instead of one that
-        all agents share.
+        With ``learner="all"``: one policy per agent, agent i's with the seed ``seed + i``, instead of one
+        that all agents share.
 
     Raises
     ------
@@ -82,7 +83,7 @@ class NativePPO:
         self.started = False
         agents = len(env.scenario.agents) if per_agent else 1
         self._seeds = tuple(seed + i for i in range(agents))
-        self._models = tuple(_new_model(env, config, one) for one in self._seeds)
+        self._models = tuple(new_model(env, config, one) for one in self._seeds)
         keys = [(stream_seed(one, "actions"), stream_seed(one, "minibatches")) for one in self._seeds]
         self._trainer = _core.Trainer(env.engine, config, keys, threads=threads)
         for i, model in enumerate(self._models):
@@ -152,29 +153,18 @@ class NativePPO:
         running = torch.from_numpy(progress["discounted"])
         return {
             "iteration": self.iteration,
-            "started": self.started,
             "model": {name: tensor.clone() for name, tensor in models[0].state_dict().items()},
             "optimiser": _adam_state(models[0], learners[0], self.config),
             "action_noise": None,
             "shuffle": None,
-            "observation_scale": progress["seen"][0],
             "reward_scale": {"running": running, "count": int(count), "mean": mean, "variance": variance},
-            "episodes": {
-                "returns": torch.from_numpy(progress["returns"]),
-                "lengths": torch.from_numpy(progress["lengths"].astype(np.int64)),
-            },
-            "ended": torch.zeros(self.num_envs, dtype=torch.bool),
-            "observations": torch.from_numpy(
-                np.array(self.env.engine.observations).reshape(self.num_envs, -1)
-            ),
-            "env": torch.frombuffer(bytearray(self.env.snapshot()), dtype=torch.uint8)
-            if self.started
-            else None,
+            "observation_scale": _seen(progress["seen"][0]),
+            "environment": self._environment(progress) if self.started else None,
             "others": [
                 {
                     "model": {name: tensor.clone() for name, tensor in model.state_dict().items()},
                     "optimiser": _adam_state(model, learner, self.config),
-                    "observation_scale": seen,
+                    "observation_scale": _seen(seen),
                     "reward_scale": list(scale),
                 }
                 for model, learner, scale, seen in zip(
@@ -206,23 +196,41 @@ class NativePPO:
                 if isinstance(scale, dict):
                     scale = (scale["count"], scale["mean"], scale["variance"])
                 scales.append(tuple(float(x) for x in scale))
-                seen.append([tuple(float(x) for x in moments) for moments in part.get("observation_scale", [])])
-            iteration, self.started = int(state["iteration"]), bool(state["started"])
+                moments = part["observation_scale"]
+                if self.config.normalise_observations and not moments:
+                    moments = [(0.0, 0.0, 0.0)] * model.centre.numel()
+                seen.append([tuple(float(x) for x in of_feature) for of_feature in moments])
+            iteration, environment = int(state["iteration"]), state["environment"]
+            episodes = None if environment is None else environment["episodes"]
+            rows = self.num_envs
             self._trainer.set_progress(
                 {
                     "iteration": iteration,
-                    "returns": state["episodes"]["returns"].tolist(),
-                    "lengths": state["episodes"]["lengths"].tolist(),
+                    "returns": [0.0] * rows if episodes is None else episodes["returns"].flatten().tolist(),
+                    "lengths": [0] * rows if episodes is None else episodes["lengths"].flatten().tolist(),
                     "discounted": state["reward_scale"]["running"].cpu().tolist(),
                     "scales": scales,
                     "seen": seen,
                 }
             )
-            if self.started:
-                self.env.restore(state["env"].cpu().numpy().tobytes())
-            self.iteration = iteration
+            if environment is not None:
+                self.env.restore(environment["env"].cpu().numpy().tobytes())
+            self.iteration, self.started = iteration, environment is not None
         except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise ValueError(f"state: does not fit this learner: {error}") from error
+
+    def _environment(self, progress: State) -> State:
+        """Return where the environments stand, as a `vecmarket.training.collector.Collector` would."""
+        observations = np.array(self.env.engine.observations).reshape(self.num_envs, -1)
+        return {
+            "episodes": {
+                "returns": torch.from_numpy(progress["returns"]),
+                "lengths": torch.from_numpy(progress["lengths"].astype(np.int64)),
+            },
+            "ended": torch.zeros(self.num_envs, dtype=torch.bool),
+            "observations": torch.from_numpy(observations),
+            "env": torch.frombuffer(bytearray(self.env.snapshot()), dtype=torch.uint8),
+        }
 
     def _figures(
         self, reports: Sequence[Sequence[float]], course: tuple[float, float | None]
@@ -283,13 +291,7 @@ def iterate_together(
 
 def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, float | None]:
     """Return an iteration's learning rate and log standard deviation, None where that is learned."""
-    rate = config.learning_rate
-    if config.schedule == "linear":
-        rate *= 1.0 - iteration / total
-    if config.final_log_std is None:
-        return rate, None
-    done = iteration / max(1, total - 1)
-    return rate, config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
+    return learning_rate(config, iteration, total), log_std(config, iteration, total)
 
 
 def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
@@ -305,20 +307,6 @@ def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
         raise ValueError(f'env: one policy per agent needs learner="all", got {env.learner!r}')
 
 
-def _new_model(env: MarketVectorEnv, config: PPOConfig, seed: int) -> ActorCritic:
-    model = ActorCritic(
-        env.single_observation_space,
-        env.single_action_space,
-        hidden=config.hidden,
-        activation=config.activation,
-        initial_log_std=config.initial_log_std,
-        observation_range=config.observation_range,
-        generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
-    )
-    model.log_std.requires_grad_(config.final_log_std is None)
-    return model
-
-
 def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
     """Return the numbers of tensors, in the order of a model's parameters, as one array."""
     return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
@@ -332,6 +320,11 @@ def _unpack(parameters: NDArray[np.float32], model: ActorCritic) -> None:
             at += own.numel()
 
 
+def _seen(moments: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Return the moments of observations, or none where nothing was seen."""
+    return list(moments) if moments and moments[0][0] else []
+
+
 def _adam_state(
     model: ActorCritic,
     learner: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int],
@@ -340,7 +333,7 @@ def _adam_state(
     """Return what `torch.optim.Adam.state_dict` would, over the parameters that are learned."""
     _, first, second, steps = learner
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
+    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
     state = optimiser.state_dict()
     if steps:
         at, index = 0, 0

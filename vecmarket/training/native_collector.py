@@ -20,14 +20,14 @@ __all__ = ["NativeCollector"]
 class NativeCollector:
     """Plays a policy in a market environment and hands out what happened.
 
-    The interpreter takes no part: each call steps every environment `steps` times, draws actions, and keeps the
-    trajectory. Episodes start anew in the step that ends one.
+    The interpreter takes no part: each call steps every environment `steps` times, draws actions, and keeps
+    the trajectory. Episodes start anew in the step that ends one.
 
     Parameters
     ----------
     env
-        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine, and which
-        has been reset.
+        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine, and
+        which has been reset.
     model
         Actor and critic; the weights are copied.
     steps
@@ -46,7 +46,11 @@ class NativeCollector:
     def __init__(self, env: MarketVectorEnv, model: ActorCritic, steps: int, *, seed: int = 0) -> None:
         check_env(env, per_agent=False)
         self.env = env
-        config = PPOConfig(rollout_steps=steps, hidden=model.hidden, activation=model.activation)  # type: ignore[arg-type]
+        config = PPOConfig(
+            rollout_steps=steps,
+            hidden=model.hidden,
+            activation=model.activation,  # type: ignore[arg-type]
+        )
         keys = [(stream_seed(seed, "actions"), stream_seed(seed, "minibatches"))]
         self._trainer = _core.Trainer(env.engine, config, keys)
         self.set_model(model)
