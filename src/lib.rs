@@ -17,6 +17,7 @@ pub mod observers;
 pub mod outputs;
 pub mod pool;
 pub mod publish;
+pub mod replay;
 pub mod rewards;
 pub mod rng;
 pub mod rows;

@@ -1,0 +1,122 @@
+//! Numbers with their sums, to find the one at which a running sum passes a target.
+
+use std::ops::Range;
+
+use super::zeros;
+use crate::error::Result;
+use crate::simd::{LANES, Lanes};
+
+/// Binary digits of a place that one level of the tree resolves.
+const STEP: usize = LANES.ilog2() as usize;
+
+/// Eight numbers stand in a node, a line of the cache, and the sum of a node is a number of the level above.
+///
+/// Every sum is made anew from its eight numbers, so the tree follows from its leaves alone, whatever came before.
+#[derive(Debug)]
+pub struct SumTree {
+    /// The leaves, their sums, ..., and last a level of one node.
+    levels: Vec<Vec<Lanes>>,
+}
+
+impl SumTree {
+    /// So many leaves, all zero.
+    pub fn new(leaves: usize) -> Result<Self> {
+        let mut nodes = leaves.div_ceil(LANES).max(1);
+        let mut levels = vec![zeros(nodes)?];
+        while nodes > 1 {
+            nodes = nodes.div_ceil(LANES);
+            levels.push(zeros(nodes)?);
+        }
+        Ok(Self { levels })
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.levels.iter().map(|level| size_of_val(level.as_slice())).sum()
+    }
+
+    /// The sum of all leaves.
+    pub fn total(&self) -> f64 {
+        self.levels.last().map_or(0.0, |top| sum(&top[0]))
+    }
+
+    /// The number at a leaf.
+    pub fn leaf(&self, at: usize) -> f64 {
+        self.levels[0][at / LANES][at % LANES]
+    }
+
+    /// Sets all leaves to zero.
+    pub fn clear(&mut self) {
+        self.levels.iter_mut().for_each(|level| level.fill(Lanes::default()));
+    }
+
+    /// Gives all leaves of a range one number.
+    pub fn fill(&mut self, range: Range<usize>, number: f64) {
+        if range.is_empty() {
+            return;
+        }
+        range.clone().for_each(|at| self.put(0, at, number));
+        let (mut first, mut last) = (range.start, range.end - 1);
+        for level in 1..self.levels.len() {
+            (first, last) = (first >> STEP, last >> STEP);
+            (first..=last).for_each(|at| self.refresh(level, at));
+        }
+    }
+
+    /// Gives leaves new numbers, one after the other: where a leaf is named twice, the later one stays.
+    pub fn set(&mut self, places: &[usize], numbers: &[f64]) {
+        for (&at, &number) in places.iter().zip(numbers) {
+            self.put(0, at, number);
+        }
+        for level in 1..self.levels.len() {
+            let sums = self.levels[level - 1].len();
+            if sums <= places.len() {
+                (0..sums).for_each(|at| self.refresh(level, at));
+            } else {
+                places.iter().for_each(|at| self.refresh(level, at >> (STEP * level)));
+            }
+        }
+    }
+
+    /// Replaces each target, in [0, total), by the place of the leaf at which the running sum passes it.
+    ///
+    /// A leaf of zero is never found, nor, whatever the rounding, one that is not there. Level after level for all
+    /// targets, so that their ways through memory overlap.
+    pub fn find(&self, targets: &mut [f64], places: &mut [usize]) {
+        places.fill(0);
+        for level in self.levels.iter().rev() {
+            for (place, target) in places.iter_mut().zip(targets.iter_mut()) {
+                let (lane, before) = child(&level[*place], *target);
+                *place = *place << STEP | lane;
+                *target -= before;
+            }
+        }
+    }
+
+    fn put(&mut self, level: usize, at: usize, number: f64) {
+        self.levels[level][at / LANES][at % LANES] = number;
+    }
+
+    /// Sums a node of the level below.
+    fn refresh(&mut self, level: usize, at: usize) {
+        let number = sum(&self.levels[level - 1][at]);
+        self.put(level, at, number);
+    }
+}
+
+fn sum(node: &Lanes) -> f64 {
+    node.0.iter().sum()
+}
+
+/// The last positive number that begins at or before the target, and where it begins.
+#[inline]
+fn child(node: &Lanes, target: f64) -> (usize, f64) {
+    let (mut lane, mut before, mut end) = (0, 0.0, 0.0);
+    for l in 0..LANES {
+        let reached = (node[l] > 0.0) & (end <= target);
+        lane = if reached { l } else { lane };
+        before = if reached { end } else { before };
+        end += node[l];
+    }
+    (lane, before)
+}
