@@ -5,6 +5,7 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod replay;
 mod stepper;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +16,7 @@ use pyo3::types::PyDict;
 
 use crate::error::{Error, Result};
 use crate::observers::{Feature, PRESETS};
+use crate::replay::Storage;
 use crate::rewards::Term;
 use crate::scenario::Scenario;
 use crate::seats::Seat;
@@ -68,6 +70,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("episode_start", EpisodeStart::NAMES)?;
     dict.set_item("autoreset", Autoreset::NAMES)?;
     dict.set_item("seats", Seat::NAMES)?;
+    dict.set_item("replay_storage", Storage::NAMES)?;
     Ok(dict)
 }
 
@@ -89,6 +92,8 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 mod _core {
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::replay::ReplayBuffer;
     #[pymodule_export]
     use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
     use pyo3::prelude::*;

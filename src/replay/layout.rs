@@ -108,10 +108,10 @@ impl Layout {
         check_length("terminated", rows.terminated.len(), count)?;
         check_length("truncated", rows.truncated.map_or(count, <[bool]>::len), count)?;
         let limit = self.storage.limit();
-        check_numbers("observations", rows.observations, self.observation, limit)?;
-        check_numbers("actions", rows.actions, self.action, f32::INFINITY)?;
-        check_numbers("rewards", rows.rewards, 0, f32::INFINITY)?;
-        check_numbers("next_observations", rows.next_observations, self.observation, limit)?;
+        check_numbers("observations", rows.observations, Some(self.observation), limit)?;
+        check_numbers("actions", rows.actions, Some(self.action), f32::INFINITY)?;
+        check_numbers("rewards", rows.rewards, None, f32::INFINITY)?;
+        check_numbers("next_observations", rows.next_observations, Some(self.observation), limit)?;
         Ok(count)
     }
 
@@ -162,7 +162,7 @@ impl Layout {
             copy(cast_slice(&rows.actions[i * action..][..action]), &mut rest[..action]);
             rest[action] = rows.rewards[i].to_bits();
             let truncated = rows.truncated.is_some_and(|flags| flags[i]);
-            rest[action + 1] = u32::from(rows.terminated[i]) * TERMINATED | u32::from(truncated) * TRUNCATED;
+            rest[action + 1] = flag(rows.terminated[i], TERMINATED) | flag(truncated, TRUNCATED);
         }
     }
 
@@ -212,14 +212,22 @@ impl Layout {
     }
 }
 
-/// Refuses numbers that cannot be kept, by their row and, in rows of more than none, their column.
-fn check_numbers(name: &str, numbers: &[f32], width: usize, limit: f32) -> Result<()> {
+#[inline(always)]
+fn flag(set: bool, bit: u32) -> u32 {
+    if set { bit } else { 0 }
+}
+
+/// Refuses numbers that cannot be kept, by their row and, where there are some, their column.
+fn check_numbers(name: &str, numbers: &[f32], width: Option<usize>, limit: f32) -> Result<()> {
     // All of them without a branch, since hardly ever one is bad.
     if numbers.iter().fold(true, |sound, x| sound & (x.abs() < limit)) {
         return Ok(());
     }
-    let at = numbers.iter().position(|x| !(x.abs() < limit)).unwrap_or(0);
-    let place = if width == 0 { format!("{name}[{at}]") } else { format!("{name}[{}, {}]", at / width, at % width) };
+    let at = numbers.iter().position(|x| x.is_nan() || x.abs() >= limit).unwrap_or(0);
+    let place = match width {
+        None => format!("{name}[{at}]"),
+        Some(width) => format!("{name}[{}, {}]", at / width, at % width),
+    };
     let wanted = if limit.is_finite() {
         format!("finite and less than {limit} in size, to be kept as float16")
     } else {
