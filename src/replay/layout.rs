@@ -1,5 +1,7 @@
 //! How a transition lies in memory: all of it side by side, so that reading one at random takes one or two lines of the cache.
 
+use std::hint::black_box;
+
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use pulp::bytemuck::{Pod, cast_slice, cast_slice_mut};
@@ -168,46 +170,66 @@ impl Layout {
 
     /// Reads rows of the store at some places into columns, one after the other.
     pub fn read(&self, store: &[u32], places: &[usize], out: &mut Columns<'_>) {
-        match self.storage {
-            Storage::Float32 => {
+        let (width, words) = (self.observation, 2 * self.kept() + self.action + 2);
+        let mut halves = match self.storage {
+            Storage::Float32 => vec![],
+            Storage::Float16 => vec![0; 2 * width * BLOCK],
+        };
+        for (block, places) in places.chunks(BLOCK).enumerate() {
+            ask(store, words, places);
+            let mut out = out.part(block * BLOCK, places.len());
+            if self.storage == Storage::Float32 {
                 let now = cast_slice_mut::<f32, u32>(out.observations);
                 let next = cast_slice_mut::<f32, u32>(out.next_observations);
-                self.read_as(store, places, [now, next], out.actions, [out.rewards], [out.terminated, out.truncated]);
-            }
-            Storage::Float16 => {
-                let mut now = vec![0u16; out.observations.len()];
-                let mut next = vec![0u16; out.next_observations.len()];
-                let observations = [now.as_mut_slice(), next.as_mut_slice()];
-                self.read_as(store, places, observations, out.actions, [out.rewards], [out.terminated, out.truncated]);
+                self.read_observations(store, places, [now, next]);
+            } else {
+                let (now, next) = halves.split_at_mut(width * BLOCK);
+                let (now, next) = (&mut now[..places.len() * width], &mut next[..places.len() * width]);
+                self.read_observations(store, places, [now, next]);
                 now.reinterpret_cast::<f16>().convert_to_f32_slice(out.observations);
                 next.reinterpret_cast::<f16>().convert_to_f32_slice(out.next_observations);
             }
+            self.read_others(store, places, &mut out);
         }
     }
 
-    fn read_as<T: Pod>(
-        &self,
-        store: &[u32],
-        places: &[usize],
-        observations: [&mut [T]; 2],
-        actions: &mut [f32],
-        [rewards]: [&mut [f32]; 1],
-        [terminated, truncated]: [&mut [bool]; 2],
-    ) {
-        let Self { observation: width, action, .. } = *self;
-        let kept = self.kept();
-        let words = 2 * kept + action + 2;
-        let [now, next] = observations;
-        let actions = cast_slice_mut::<f32, u32>(actions);
-        for (i, place) in places.iter().enumerate() {
-            let row = &store[place * words..][..words];
-            let rest = &row[2 * kept..];
-            copy(&cast_slice(&row[..kept])[..width], &mut now[i * width..][..width]);
-            copy(&cast_slice(&row[kept..2 * kept])[..width], &mut next[i * width..][..width]);
-            copy(&rest[..action], &mut actions[i * action..][..action]);
-            rewards[i] = f32::from_bits(rest[action]);
-            terminated[i] = rest[action + 1] & TERMINATED != 0;
-            truncated[i] = rest[action + 1] & TRUNCATED != 0;
+    fn read_observations<T: Pod>(&self, store: &[u32], places: &[usize], [now, next]: [&mut [T]; 2]) {
+        let (width, kept) = (self.observation, self.kept());
+        let words = 2 * kept + self.action + 2;
+        let rows = now.chunks_exact_mut(width).zip(next.chunks_exact_mut(width));
+        for (place, (now, next)) in places.iter().zip(rows) {
+            let row = &store[place * words..][..2 * kept];
+            copy(&cast_slice(&row[..kept])[..width], now);
+            copy(&cast_slice(&row[kept..])[..width], next);
+        }
+    }
+
+    fn read_others(&self, store: &[u32], places: &[usize], out: &mut Columns<'_>) {
+        let (action, before) = (self.action, 2 * self.kept());
+        let words = before + action + 2;
+        let actions = cast_slice_mut::<f32, u32>(out.actions);
+        for (i, (place, to)) in places.iter().zip(actions.chunks_exact_mut(action)).enumerate() {
+            let row = &store[place * words + before..][..action + 2];
+            copy(&row[..action], to);
+            out.rewards[i] = f32::from_bits(row[action]);
+            out.terminated[i] = row[action + 1] & TERMINATED != 0;
+            out.truncated[i] = row[action + 1] & TRUNCATED != 0;
+        }
+    }
+}
+
+impl Columns<'_> {
+    /// So many rows, from `first` on.
+    fn part(&mut self, first: usize, rows: usize) -> Columns<'_> {
+        let all = self.rewards.len();
+        let (wide, action) = (self.observations.len() / all, self.actions.len() / all);
+        Columns {
+            observations: &mut self.observations[first * wide..][..rows * wide],
+            actions: &mut self.actions[first * action..][..rows * action],
+            rewards: &mut self.rewards[first..][..rows],
+            next_observations: &mut self.next_observations[first * wide..][..rows * wide],
+            terminated: &mut self.terminated[first..][..rows],
+            truncated: &mut self.truncated[first..][..rows],
         }
     }
 }
@@ -234,6 +256,17 @@ fn check_numbers(name: &str, numbers: &[f32], width: Option<usize>, limit: f32) 
         "finite".into()
     };
     Err(Error::value(place, format!("must be {wanted}, got {}", numbers[at])))
+}
+
+/// Rows that are read together. To copy one takes so many instructions that the processor would ask for few others
+/// meanwhile.
+const BLOCK: usize = 64;
+
+/// Touches both ends of some rows, so that they come from memory together.
+#[inline(always)]
+fn ask(store: &[u32], words: usize, places: &[usize]) {
+    let touch = |bits, place: &usize| bits ^ store[place * words] ^ store[place * words + words - 1];
+    black_box(places.iter().fold(0, touch));
 }
 
 /// Copies what is mostly too short for a call: in two pieces, which may overlap.

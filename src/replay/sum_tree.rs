@@ -108,15 +108,15 @@ fn sum(node: &Lanes) -> f64 {
     node.0.iter().sum()
 }
 
-/// The last positive number that begins at or before the target, and where it begins.
-#[inline]
+/// The first number at whose end the sum has passed the target, and where it begins.
+#[inline(always)]
 fn child(node: &Lanes, target: f64) -> (usize, f64) {
-    let (mut lane, mut before, mut end) = (0, 0.0, 0.0);
+    let mut ends = [0.0; LANES + 1];
     for l in 0..LANES {
-        let reached = (node[l] > 0.0) & (end <= target);
-        lane = if reached { l } else { lane };
-        before = if reached { end } else { before };
-        end += node[l];
+        ends[l + 1] = ends[l] + node[l];
     }
-    (lane, before)
+    let passed = ends[1..].iter().map(|end| usize::from(*end <= target)).sum();
+    // Rounding may leave a target at or behind the end of all.
+    let lane = if passed < LANES { passed } else { node.0.iter().rposition(|x| *x > 0.0).unwrap_or(0) };
+    (lane, ends[lane])
 }
