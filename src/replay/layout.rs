@@ -1,12 +1,10 @@
 //! How a transition lies in memory: all of it side by side, so that reading one at random takes one or two lines of the cache.
 
-use std::hint::black_box;
-
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use pulp::bytemuck::{Pod, cast_slice, cast_slice_mut};
 
-use super::check_length;
+use super::{TOGETHER, check_length, touch};
 use crate::error::{Error, Result};
 use crate::spec::named;
 
@@ -173,17 +171,18 @@ impl Layout {
         let (width, words) = (self.observation, 2 * self.kept() + self.action + 2);
         let mut halves = match self.storage {
             Storage::Float32 => vec![],
-            Storage::Float16 => vec![0; 2 * width * BLOCK],
+            Storage::Float16 => vec![0; 2 * width * TOGETHER],
         };
-        for (block, places) in places.chunks(BLOCK).enumerate() {
-            ask(store, words, places);
-            let mut out = out.part(block * BLOCK, places.len());
+        for (block, places) in places.chunks(TOGETHER).enumerate() {
+            let ends = places.iter().map(|place| store[place * words] ^ store[place * words + words - 1]);
+            touch(ends.map(u64::from));
+            let mut out = out.part(block * TOGETHER, places.len());
             if self.storage == Storage::Float32 {
                 let now = cast_slice_mut::<f32, u32>(out.observations);
                 let next = cast_slice_mut::<f32, u32>(out.next_observations);
                 self.read_observations(store, places, [now, next]);
             } else {
-                let (now, next) = halves.split_at_mut(width * BLOCK);
+                let (now, next) = halves.split_at_mut(width * TOGETHER);
                 let (now, next) = (&mut now[..places.len() * width], &mut next[..places.len() * width]);
                 self.read_observations(store, places, [now, next]);
                 now.reinterpret_cast::<f16>().convert_to_f32_slice(out.observations);
@@ -256,17 +255,6 @@ fn check_numbers(name: &str, numbers: &[f32], width: Option<usize>, limit: f32) 
         "finite".into()
     };
     Err(Error::value(place, format!("must be {wanted}, got {}", numbers[at])))
-}
-
-/// Rows that are read together. To copy one takes so many instructions that the processor would ask for few others
-/// meanwhile.
-const BLOCK: usize = 64;
-
-/// Touches both ends of some rows, so that they come from memory together.
-#[inline(always)]
-fn ask(store: &[u32], words: usize, places: &[usize]) {
-    let touch = |bits, place: &usize| bits ^ store[place * words] ^ store[place * words + words - 1];
-    black_box(places.iter().fold(0, touch));
 }
 
 /// Copies what is mostly too short for a call: in two pieces, which may overlap.

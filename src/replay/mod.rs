@@ -9,6 +9,7 @@ mod priorities;
 mod snapshot;
 mod sum_tree;
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -278,4 +279,14 @@ fn zeros<T: Clone + Default>(length: usize) -> Result<Vec<T>> {
     })?;
     memory.resize(length, T::default());
     Ok(memory)
+}
+
+/// Pieces of memory that are asked for at once. Work on one takes so many instructions that the processor would ask for few
+/// others meanwhile.
+const TOGETHER: usize = 64;
+
+/// Reads words that are scattered over memory, so that what stands beside them is near when it is needed.
+#[inline(always)]
+fn touch(words: impl Iterator<Item = u64>) {
+    black_box(words.fold(0, |all, word| all ^ word));
 }

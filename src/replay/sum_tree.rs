@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::zeros;
+use super::{TOGETHER, touch, zeros};
 use crate::error::Result;
 use crate::simd::{LANES, Lanes};
 
@@ -80,15 +80,18 @@ impl SumTree {
 
     /// Replaces each target, in [0, total), by the place of the leaf at which the running sum passes it.
     ///
-    /// A leaf of zero is never found, nor, whatever the rounding, one that is not there. Level after level for all
-    /// targets, so that their ways through memory overlap.
+    /// A leaf of zero is never found, whatever the rounding, unless all are zero. Level after level, and the nodes of many
+    /// targets asked for together: the way of one target through memory is a chain of waits.
     pub fn find(&self, targets: &mut [f64], places: &mut [usize]) {
         places.fill(0);
-        for level in self.levels.iter().rev() {
-            for (place, target) in places.iter_mut().zip(targets.iter_mut()) {
-                let (lane, before) = child(&level[*place], *target);
-                *place = *place << STEP | lane;
-                *target -= before;
+        for (places, targets) in places.chunks_mut(TOGETHER).zip(targets.chunks_mut(TOGETHER)) {
+            for level in self.levels.iter().rev() {
+                touch(places.iter().map(|place| level[*place][0].to_bits()));
+                for (place, target) in places.iter_mut().zip(targets.iter_mut()) {
+                    let (lane, before) = child(&level[*place], *target);
+                    *place = (*place << STEP) | lane;
+                    *target -= before;
+                }
             }
         }
     }
