@@ -5,4 +5,5 @@ mod batch;
 mod clearing;
 mod game;
 mod lanes;
+mod replay;
 mod rng;
