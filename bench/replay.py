@@ -22,15 +22,16 @@ HERE = Path(__file__).parent
 PACKAGES = ("numpy", "torch", "stable_baselines3", "torchrl", "tensordict")
 MIXED = 64  # samples that are given priorities before the clock starts
 METHOD = (
-    "Every number comes from this one run of one process, on one thread. The sides of a group take turns (A B "
-    "A B ...); a cost is the median over the turns, and a ratio, in brackets, is the median of the ratios pair "
-    f"by pair: how many times as long as `{OURS}`. All buffers keep {CAPACITY} rows of {OBS} + {ACT} + 1 + "
-    f"{OBS} numbers and their flags, and are full before the clock starts. Random transitions are inserted "
-    "from NumPy arrays (TorchRL: from tensors of the same memory); a sample ends as torch tensors of float32. "
-    "Stable-Baselines3 is made with as many environments as a batch has rows, so that it inserts them in one "
-    "call; it has neither priorities nor 16-bit storage, and collects its timeouts from a dictionary for each "
-    "environment unless told not to. TorchRL is given observations that were converted to "
-    "16 bits in the call, and a sample of it is converted back.\n"
+    "Every number comes from this one run of one process, on one thread. The sides of a group take turns "
+    "(A B A B ...); a cost is the median over the turns, and a ratio, in brackets, is the median of the "
+    f"ratios pair by pair: how many times as long as `{OURS}`. All buffers keep {CAPACITY} rows of "
+    f"{OBS} + {ACT} + 1 + {OBS} numbers and their flags, and are full before the clock starts. Random "
+    "transitions are inserted from NumPy arrays (TorchRL: from tensors of the same memory); a sample ends as "
+    "torch tensors of float32. Stable-Baselines3 is made with as many environments as a batch has rows, so "
+    "that it inserts them in one call; it has neither priorities nor 16-bit storage, and collects its "
+    "timeouts from a dictionary for each environment unless told not to. TorchRL is given observations that "
+    "were converted to 16 bits in the call, and a sample of it is converted back. "
+    f"`{OURS}` alone checks that all numbers are finite.\n"
 )
 
 

@@ -70,9 +70,15 @@ def test_a_page_is_written_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert text.startswith("# Replay buffers\n")
     assert f"- command: `python -m bench.replay --quick --out {tmp_path / 'REPLAY.md'}`" in text
     inserting, sampling, priorities, absent = text.split("\n## ")[1:]
-    assert [inserting.count(f"| {OURS}"), sampling.count(f"| {OURS}"), priorities.count(f"| {OURS}")] == [4, 5, 2]
+    assert [inserting.count(f"| {OURS}"), sampling.count(f"| {OURS}"), priorities.count(f"| {OURS}")] == [
+        4,
+        5,
+        2,
+    ]
     assert "out=" in sampling
     assert "out=" not in inserting
-    assert [part.count("| peer | by priority, float32 |") for part in (inserting, sampling, priorities)] == [1] * 3
+    assert [part.count("| peer | by priority, float32 |") for part in (inserting, sampling, priorities)] == [
+        1
+    ] * 3
     assert priorities.count("x)") == 2  # the peer beside ours, for two sizes
     assert "| missing | skipped, not installed: pip install not_there |" in absent

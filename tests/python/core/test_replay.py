@@ -103,7 +103,9 @@ def test_half_precision_rounds_to_the_nearest_and_to_even() -> None:
     """All numbers of float16, all midpoints between two of them, and the floats on both sides of each."""
     halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
     middles = (halves[:-1] + halves[1:]) / 2
-    values = np.concatenate([halves, middles, np.nextafter(middles, 0), np.nextafter(middles, np.float32(1e9))])
+    values = np.concatenate(
+        [halves, middles, np.nextafter(middles, 0), np.nextafter(middles, np.float32(1e9))]
+    )
     values = np.concatenate([values, -values, [np.nextafter(np.float32(65520), 0)]]).astype(np.float32)
     buffer = vm.ReplayBuffer(len(values), 1, 1, storage="float16")
     ones = np.ones((len(values), 1), np.float32)
@@ -432,7 +434,10 @@ SAMPLES: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 4, "beta": "1"}, "beta"),
     ({"batch_size": 4, "out": filled().sample(5)}, "out: must have room for batch_size 4 rows, got 5"),
     ({"out": out_with("observations", lambda x: x[:, :2].copy())}, r"out\.observations"),
-    ({"out": out_with("observations", lambda x: x.astype(np.float64))}, r"out\.observations: .*dtype float64"),
+    (
+        {"out": out_with("observations", lambda x: x.astype(np.float64))},
+        r"out\.observations: .*dtype float64",
+    ),
     ({"out": out_with("actions", lambda x: x[:4])}, r"out\.actions: .*shape \[4, 2\]"),
     ({"out": out_with("rewards", lambda x: x[::-1])}, r"out\.rewards: .*not contiguous"),
     ({"out": out_with("next_observations", np.asfortranarray)}, r"out\.next_observations"),
