@@ -67,6 +67,7 @@ impl ReplayBuffer {
         if let Some(priorities) = &held.priorities {
             bytes.extend(held.slots(capacity).flat_map(|slot| priorities.weight(slot).to_le_bytes()));
         }
+        drop(held);
         bytes.extend(fnv1a(&bytes).to_le_bytes());
         Ok(bytes)
     }
