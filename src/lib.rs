@@ -21,6 +21,7 @@ pub mod policy;
 pub mod pool;
 pub mod ppo;
 pub mod publish;
+pub mod replay;
 pub mod rewards;
 pub mod rng;
 pub mod rollout;

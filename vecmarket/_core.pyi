@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Engine",
+    "ReplayBuffer",
     "Trainer",
     "__version__",
     "build_info",
@@ -188,3 +189,61 @@ def ppo_gradient(
     values: NDArray[np.float32],  # (M,)
     threads: int,
 ) -> tuple[NDArray[np.float32], list[float]]: ...
+@disjoint_base
+class ReplayBuffer:
+    """The last transitions of some environments."""
+
+    def __new__(
+        cls,
+        capacity: int,
+        obs_dim: int,
+        action_dim: int,
+        *,
+        storage: str = "float32",
+        alpha: float | None = None,
+        epsilon: float = 1e-6,
+        seed: int = 0,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def add(
+        self,
+        observations: NDArray[np.float32],  # (N, obs_dim)
+        actions: NDArray[np.float32],  # (N, action_dim)
+        rewards: NDArray[np.float32],  # (N,)
+        next_observations: NDArray[np.float32],  # (N, obs_dim)
+        terminated: NDArray[np.bool_],  # (N,)
+        truncated: NDArray[np.bool_] | None = None,  # (N,)
+    ) -> None: ...
+    # `out`: observations, actions, rewards, next observations, terminated, truncated, indices (int64),
+    # weights (float32). Returns the number of the draw.
+    def sample_into(
+        self,
+        out: Sequence[NDArray[Any]],
+        *,
+        seed: int | None = None,
+        draw: int | None = None,
+        beta: float | None = None,
+    ) -> int: ...
+    def update_priorities(self, indices: NDArray[np.int64], priorities: NDArray[np.float32]) -> int: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
+    @property
+    def added(self) -> int: ...  # rows that were ever added
+    @property
+    def draws(self) -> int: ...  # samples that were drawn by its own count
+    @property
+    def seed(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_dim(self) -> int: ...
+    @property
+    def storage(self) -> str: ...
+    @property
+    def alpha(self) -> float | None: ...
+    @property
+    def epsilon(self) -> float | None: ...
