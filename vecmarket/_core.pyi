@@ -189,6 +189,7 @@ def ppo_gradient(
     values: NDArray[np.float32],  # (M,)
     threads: int,
 ) -> tuple[NDArray[np.float32], list[float]]: ...
+
 @disjoint_base
 class ReplayBuffer:
     """The last transitions of some environments."""
