@@ -14,6 +14,7 @@ from bench import (
     clearing,
     fleets,
     memory,
+    native,
     observers,
     sizes,
     step,
@@ -36,8 +37,9 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "observers": observers.tables,
     "throughput": throughput.tables,
     "memory": memory.tables,
-    "torch": beside_torch.tables,  # these two last, for torch's threads stay
+    "torch": beside_torch.tables,  # these last, for torch's threads stay
     "training": training.tables,
+    "native": native.tables,
 }
 
 
