@@ -1,27 +1,45 @@
 //! Actions become offers: one variant per bidding rule.
 
+pub use crate::action::{ACTION_HIGH, ACTION_LOW, ACTION_WIDTH, Action};
 use crate::ahead::Ahead;
 use crate::math;
 use crate::numbers::Number;
 use crate::scenario::Scenario;
 use crate::seats::{Seat, Seats};
 use crate::shard::Block;
-use crate::simd::{Float, LANES, Vector};
+use crate::simd::{Float, LANES, Lanes, Vector};
 use crate::spec::BiddingRule;
 
-/// Floats in one agent's action.
-pub const ACTION_WIDTH: usize = 2;
-/// Lower bounds of an action, as in the action space.
-pub const ACTION_LOW: [f64; ACTION_WIDTH] = [0.0, -10.0];
-/// Upper bounds of an action, as in the action space.
-pub const ACTION_HIGH: [f64; ACTION_WIDTH] = [1.0, 10.0];
+/// What is bid in some rows. L agents act, and the engine plays P as mixtures.
+#[derive(Debug, Clone, Copy)]
+pub struct Bids<'a> {
+    /// Of the agents that act, finite, (rows, L).
+    pub acting: &'a [Action],
+    /// Of the engine's players, (rows, P).
+    pub players: &'a [Action],
+    /// What the players add to their SRMC beside that, $/MWh, (blocks, P).
+    pub markups: &'a [Lanes],
+    /// P.
+    pub places: usize,
+}
 
-/// One agent's action.
-pub type Action = [f32; ACTION_WIDTH];
+impl Bids<'_> {
+    /// Those from the first row of a block on.
+    #[inline(always)]
+    pub fn from_block(self, block: usize, acting: usize) -> Self {
+        let (places, row) = (self.places, block * LANES);
+        Self {
+            acting: &self.acting[row * acting..],
+            players: &self.players[row * places..],
+            markups: &self.markups[block * places..],
+            places,
+        }
+    }
+}
 
-/// Writes every agent's offer in the environments of a block. `actions` is (rows, L) from the block's first row on, finite;
-/// what lies outside the box counts as the nearest legal action. The longest computation of a step is here, and so it is
-/// here that the memory of its results is asked for.
+/// Writes every agent's offer in the environments of a block, from the bids from its first row on; what lies outside the
+/// box counts as the nearest legal action. The longest computation of a step is here, and so it is here that the memory of
+/// its results is asked for.
 #[inline(always)]
 pub fn offer<V: Vector, N: Number>(
     simd: V,
@@ -29,17 +47,18 @@ pub fn offer<V: Vector, N: Number>(
     seats: &Seats,
     numbers: &[N],
     block: &mut Block<'_>,
-    actions: &[Action],
+    bids: Bids<'_>,
     mut ahead: Ahead,
 ) {
     let slots = scenario.slots();
     let floor = numbers[slots.price_floor()].get(simd);
     let cap = numbers[slots.price_cap()].get(simd);
     let delta = numbers[slots.max_bid_delta()].get(simd);
-    let rows = eight_rows(actions, seats.acting().len());
+    let acting = eight_rows(bids.acting, seats.acting().len());
+    let players = eight_rows(bids.players, bids.places);
     let (capacities, rest) = numbers.split_at(scenario.agents());
     let fleet = seats.seats().iter().zip(capacities.iter().zip(rest));
-    let mut column = 0;
+    let (mut column, mut place) = (0, 0);
     let offers = block.offer_price.iter_mut().zip(block.offer_quantity.iter_mut());
     for ((price, quantity), (seat, (capacity, srmc))) in offers.zip(fleet) {
         ahead.ask();
@@ -47,10 +66,13 @@ pub fn offer<V: Vector, N: Number>(
         let mut b = srmc.get(simd);
         match (seat, scenario.bidding) {
             (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                let [withheld, parameter] = within_the_box(simd, column_of(&rows, column));
-                q = q * (simd.splat(1.0) - withheld);
-                b = b + math::tanh(simd, parameter) * delta;
+                (q, b) = withhold_and_markup(simd, column_of(&acting, column), q, b, delta);
                 column += 1;
+            }
+            (Seat::Mixed(_), BiddingRule::WithholdAndMarkup) => {
+                (q, b) = withhold_and_markup(simd, column_of(&players, place), q, b, delta);
+                b = b + bids.markups[place].get(simd);
+                place += 1;
             }
             (Seat::Truthful, _) => {}
             (Seat::Markup(markup), _) => b = b + simd.splat(*markup),
@@ -60,6 +82,19 @@ pub fn offer<V: Vector, N: Number>(
         simd.store(q, quantity);
     }
     limit_to_available(scenario, block);
+}
+
+/// Quantity and price that the actions of one agent offer, of its capacity and SRMC.
+#[inline(always)]
+fn withhold_and_markup<V: Vector>(
+    simd: V,
+    actions: [Action; LANES],
+    capacity: V::Float,
+    srmc: V::Float,
+    delta: V::Float,
+) -> (V::Float, V::Float) {
+    let [withheld, parameter] = within_the_box(simd, actions);
+    (capacity * (simd.splat(1.0) - withheld), srmc + math::tanh(simd, parameter) * delta)
 }
 
 /// Scales the offered quantities by the availability of the hour.
@@ -79,11 +114,14 @@ fn limit_to_available(scenario: &Scenario, block: &mut Block<'_>) {
 
 /// The rows of a block, each as long as the others. Lanes to spare play the last row once more.
 #[inline(always)]
-fn eight_rows(actions: &[Action], acting: usize) -> [&[Action]; LANES] {
-    let last = actions.len() / acting - 1;
+fn eight_rows(actions: &[Action], agents: usize) -> [&[Action]; LANES] {
     let mut rows: [&[Action]; LANES] = Default::default();
+    if agents == 0 {
+        return rows;
+    }
+    let last = actions.len() / agents - 1;
     for (l, row) in rows.iter_mut().enumerate() {
-        *row = &actions[l.min(last) * acting..][..acting];
+        *row = &actions[l.min(last) * agents..][..agents];
     }
     rows
 }

@@ -18,6 +18,7 @@ from vecmarket.config import (
 )
 from vecmarket.engine import Engine, Trace
 from vecmarket.envs import MarketEnv, MarketVectorEnv, register_envs
+from vecmarket.policies import MlpPolicy, PolicyPool
 
 __all__ = [
     "Bidding",
@@ -29,8 +30,10 @@ __all__ = [
     "MarketEnv",
     "MarketRules",
     "MarketVectorEnv",
+    "MlpPolicy",
     "Normal",
     "Number",
+    "PolicyPool",
     "Reward",
     "Scenario",
     "Trace",

@@ -5,6 +5,7 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod policy;
 mod stepper;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::{Error, Result};
+use crate::nn::Activation;
 use crate::observers::{Feature, PRESETS};
 use crate::rewards::Term;
 use crate::scenario::Scenario;
@@ -51,6 +53,12 @@ fn check_scenario(scenario: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
+/// The names of the numbers that an agent of a scenario is shown.
+#[pyfunction]
+fn feature_names(scenario: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    Ok(Scenario::compile(extract::spec(scenario)?)?.labels())
+}
+
 /// The names that users write, by where they write them.
 #[pyfunction]
 fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -68,6 +76,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("episode_start", EpisodeStart::NAMES)?;
     dict.set_item("autoreset", Autoreset::NAMES)?;
     dict.set_item("seats", Seat::NAMES)?;
+    dict.set_item("activations", Activation::NAMES)?;
     Ok(dict)
 }
 
@@ -90,7 +99,9 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
+    use super::policy::Policy;
+    #[pymodule_export]
+    use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, feature_names, names};
     use pyo3::prelude::*;
 
     #[pymodule_init]
