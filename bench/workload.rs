@@ -53,7 +53,7 @@ impl Play {
         if one_learner {
             let seat = |i| if i == 0 { Seat::Acts } else { Seat::Truthful };
             let seats = Seats::new((0..generators).map(seat).collect(), generators).expect("one seat per agent");
-            game.batch.set_seats(seats);
+            game.batch.set_seats(seats).expect("legal seats");
             game.buffers = game::Buffers::new(game.batch.layout(), 1);
         }
         game.reset();

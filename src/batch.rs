@@ -122,6 +122,11 @@ impl Batch {
         &self.scenario
     }
 
+    /// The head of one environment and its lane in it.
+    pub fn head(&self, env: usize) -> (&Head, usize) {
+        self.shards[env / SHARD].head(env % SHARD)
+    }
+
     /// Who plays whom.
     pub fn seats(&self) -> &Seats {
         &self.seats

@@ -167,6 +167,24 @@ pub fn integer(value: Any<'_, '_>, path: &str) -> Result<i64> {
     })
 }
 
+/// Reads widths of layers; the policy tells which are legal.
+pub fn widths(value: Any<'_, '_>, path: &str) -> Result<Vec<usize>> {
+    let width = |(i, item): (usize, &Bound<'_, PyAny>)| {
+        let path = format!("{path}[{i}]");
+        let width = integer(item, &path)?;
+        usize::try_from(width).map_err(|_| Error::value(path, format!("must be >= 0, got {width}")))
+    };
+    items(value, path)?.iter().enumerate().map(width).collect()
+}
+
+/// Reads the place of an agent.
+pub fn place(value: Any<'_, '_>, path: &str) -> Result<u32> {
+    const MOST: u32 = (1 << 24) - 1;
+    let place = integer(value, path)?;
+    let legal = u32::try_from(place).ok().filter(|place| *place <= MOST);
+    legal.ok_or_else(|| Error::value(path, format!("must be in 0..{MOST}, got {place}")))
+}
+
 /// Reads a string.
 pub fn text(value: Any<'_, '_>, path: &str) -> Result<String> {
     value.extract().map_err(|_| wrong_type(path, "a string", value))

@@ -35,7 +35,7 @@ impl Policy {
     #[new]
     #[allow(clippy::too_many_arguments)]
     fn new(
-        widths: Vec<usize>,
+        widths: &Bound<'_, PyAny>,
         activation: &str,
         parameters: &Bound<'_, PyAny>,
         centre: &Bound<'_, PyAny>,
@@ -45,6 +45,7 @@ impl Policy {
         high: &Bound<'_, PyAny>,
         sampled: bool,
     ) -> PyResult<Self> {
+        let widths = extract::widths(widths, "policy: widths")?;
         let [inputs, hidden @ .., outputs] = &widths[..] else {
             return Err(Error::value("policy: widths", "must name at least inputs and outputs").into());
         };
@@ -86,14 +87,14 @@ impl Policy {
         seeds: &Bound<'py, PyAny>,
         episodes: &Bound<'py, PyAny>,
         steps: &Bound<'py, PyAny>,
-        agent: u32,
+        agent: &Bound<'py, PyAny>,
         threads: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let keys = Keys {
             seeds: borrowed(seeds, "seeds", "uint64")?.as_array().to_vec(),
             episodes: borrowed(episodes, "episodes", "uint64")?.as_array().to_vec(),
             steps: borrowed(steps, "steps", "uint32")?.as_array().to_vec(),
-            agent: agent & 0x00ff_ffff,
+            agent: extract::place(agent, "agent")?,
         };
         self.act(py, observations, threads, Some(&keys))
     }
@@ -148,7 +149,9 @@ impl Policy {
         if keys.is_some_and(|keys| [keys.seeds.len(), keys.episodes.len(), keys.steps.len()] != [rows; 3]) {
             return Err(Error::value("seeds, episodes, steps", format!("must have {rows} entries each")).into());
         }
-        let pool = Pool::new(extract::integer(threads, "threads")?)?;
+        let threads = extract::integer(threads, "threads")?;
+        // To ask how many cores there are takes longer than a few rows.
+        let pool = Pool::new(if threads == 0 && rows < WORTH { 1 } else { threads })?;
         let actions = PyArray2::<f32>::zeros(py, [rows, ACTION_WIDTH], false);
         let mut guard = actions.readwrite();
         let (out, _) = guard.as_slice_mut()?.as_chunks_mut();

@@ -6,4 +6,5 @@ mod clearing;
 mod game;
 mod lanes;
 mod networks;
+mod rivals;
 mod rng;

@@ -12,14 +12,14 @@ import numpy as np
 
 from vecmarket import _core
 from vecmarket.checks import real_number
-from vecmarket.policies import MlpPolicy, PolicyPool
+from vecmarket.policies import MlpPolicy, PolicyPool, Seat
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from vecmarket.config import Scenario
 
-__all__ = ["ALL", "Bid", "Rival", "Rivals", "Seat", "Seats", "learner_place", "take_seats"]
+__all__ = ["ALL", "Bid", "Rival", "Rivals", "Seats", "learner_place", "take_seats"]
 
 ALL = "all"
 
@@ -29,9 +29,6 @@ Bid: TypeAlias = "Callable[[NDArray[np.float32]], ArrayLike]"
 Rival: TypeAlias = "str | float | MlpPolicy | PolicyPool | Bid | None"
 """None or ``"truthful"``: everything at SRMC. A number: everything at that markup, $/MWh. A policy or a pool,
 which the engine plays. Or a callable."""
-
-Seat: TypeAlias = "str | float | MlpPolicy | PolicyPool"
-"""``"acts"``, ``"truthful"``, a fixed markup in $/MWh, or a policy or pool that the engine plays."""
 
 Rivals: TypeAlias = "Rival | Sequence[Rival] | Mapping[str | int, Rival]"
 """One rival for every other agent; one per agent, by place; or one by name or place, the others truthful."""
@@ -164,8 +161,6 @@ def _fixed(where: str, rival: Any) -> str | float:
             "a pool or a callable"
         )
     if isinstance(rival, bool | np.bool_) or not isinstance(rival, Real):
-        raise TypeError(
-            f'{where}: must be None, "truthful", a markup in $/MWh, an MlpPolicy, a PolicyPool or a callable, '
-            "got " + type(rival).__name__
-        )
+        legal = 'None, "truthful", a markup in $/MWh, an MlpPolicy, a PolicyPool or a callable'
+        raise TypeError(f"{where}: must be {legal}, got {type(rival).__name__}")
     return real_number(where, rival)

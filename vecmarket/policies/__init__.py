@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from vecmarket.policies.mlp import MlpPolicy
-from vecmarket.policies.pool import Member, PolicyPool
+from vecmarket.policies.pool import Member, PolicyPool, Seat
 
-__all__ = ["Member", "MlpPolicy", "PolicyPool"]
+__all__ = ["Member", "MlpPolicy", "PolicyPool", "Seat"]

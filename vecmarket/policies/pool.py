@@ -11,10 +11,14 @@ import numpy as np
 from vecmarket.checks import real_number
 from vecmarket.policies.mlp import MlpPolicy
 
-__all__ = ["Member", "PolicyPool"]
+__all__ = ["Member", "PolicyPool", "Seat"]
 
 Member: TypeAlias = "MlpPolicy | str | float | None"
 """Whom a pool holds: a policy; ``"truthful"`` or None; or a number: a fixed markup, $/MWh."""
+
+
+Seat: TypeAlias = "str | float | MlpPolicy | PolicyPool"
+"""``"acts"``, ``"truthful"``, a fixed markup in $/MWh, or a policy or pool that the engine plays."""
 
 
 @dataclass(frozen=True)
