@@ -213,8 +213,7 @@ impl Batch {
             let actions = &actions[step * per_step + shard.first * width..][..shard.rows() * width];
             let (acting, _) = actions.as_chunks();
             let desk = game.rivals.map(|rivals| rivals.decide(simd, game.scenario, shard));
-            let none = Bids { acting, players: &[], markups: &[], places: 0 };
-            let bids = desk.as_deref().map_or(none, |desk: &Desk| desk.bids(acting));
+            let bids = desk.as_deref().map_or(Bids::only(acting), |desk: &Desk| desk.bids(acting));
             simd.run(Step { game, autoreset, shard, bids, out });
         })
     }
@@ -300,8 +299,27 @@ impl Batch {
         Ok(())
     }
 
+    /// Refuses environments that cannot take a step under a same-step autoreset.
+    pub(crate) fn check_running(&self) -> Result<()> {
+        self.shards.iter().try_for_each(|shard| self.check_rows(shard, 1, Autoreset::SameStep))
+    }
+
+    /// The level of vector instructions in use.
+    pub(crate) fn simd(&self) -> Simd {
+        self.simd
+    }
+
     /// Runs `body` on every shard, for each step in turn, with its rows of the outputs.
-    fn walk<'a, R, F>(&'a mut self, mut out: R, body: &F) -> Result<()>
+    fn walk<'a, R, F>(&'a mut self, out: R, body: &F) -> Result<()>
+    where
+        R: Rows<'a>,
+        F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
+    {
+        self.walk_long(out, 1, body)
+    }
+
+    /// The same where each call of `body` takes as long as so many steps.
+    pub(crate) fn walk_long<'a, R, F>(&'a mut self, mut out: R, effort: usize, body: &F) -> Result<()>
     where
         R: Rows<'a>,
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
@@ -319,7 +337,7 @@ impl Batch {
             limit: self.limit,
             large: self.ask_ahead.unwrap_or(written > ahead::LARGE),
         };
-        let done = Walk { game, layout, pool: &self.pool }.run(&mut self.shards, out, body);
+        let done = Walk { game, layout, pool: &self.pool, effort }.run(&mut self.shards, out, body);
         self.interrupted = false;
         done
     }

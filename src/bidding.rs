@@ -23,7 +23,13 @@ pub struct Bids<'a> {
     pub places: usize,
 }
 
-impl Bids<'_> {
+impl<'a> Bids<'a> {
+    /// Where no mixtures play.
+    #[inline(always)]
+    pub fn only(acting: &'a [Action]) -> Self {
+        Self { acting, players: &[], markups: &[], places: 0 }
+    }
+
     /// Those from the first row of a block on.
     #[inline(always)]
     pub fn from_block(self, block: usize, acting: usize) -> Self {

@@ -19,10 +19,14 @@ pub enum Kind {
     Start = 2,
     /// A number of the scenario drawn at reset.
     Parameter = 3,
+    /// What a learner adds to the mean of its actions.
+    Exploration = 4,
+    /// Order of a learner's samples.
+    Shuffle = 5,
     /// Who plays an agent in an episode.
-    Rival = 4,
-    /// Noise of an action.
-    Action = 5,
+    Rival = 6,
+    /// Noise of a rival's action.
+    Action = 7,
 }
 
 /// The streams of one environment in one episode.

@@ -32,6 +32,8 @@ pub struct Walk<'a> {
     pub layout: Layout,
     /// Who walks.
     pub pool: &'a Pool,
+    /// Steps that a call of the body is worth.
+    pub effort: usize,
 }
 
 impl Walk<'_> {
@@ -42,7 +44,7 @@ impl Walk<'_> {
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
         let players = self.game.rivals.map_or(0, Rivals::work);
-        let agents = out.as_mut().len() * self.layout.envs * (self.layout.agents + players);
+        let agents = out.as_mut().len() * self.effort * self.layout.envs * (self.layout.agents + players);
         let tasks = tasks(self.pool, self.layout, agents);
         let mut all = Piece { shards, out };
         if tasks < 2 {

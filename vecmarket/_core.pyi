@@ -10,6 +10,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "Engine",
     "Policy",
+    "Trainer",
     "__version__",
     "build_info",
     "check_scenario",
@@ -18,6 +19,9 @@ __all__ = [
     "clear_plain",
     "feature_names",
     "names",
+    "ppo_gradient",
+    "train",
+    "training_figures",
 ]
 
 __version__: str
@@ -169,3 +173,52 @@ class Engine:
     def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)
     # t, series hour, episode, (N,) each
     def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+
+class Trainer:
+    """Learners that train in an engine's environments; one, or one per acting agent. P parameters."""
+
+    # keys: (actions, shuffles) of each learner
+    def __new__(
+        cls, engine: Engine, config: Any, keys: Sequence[tuple[int, int]], *, threads: int = 1
+    ) -> Trainer: ...
+    # Parameters stand in the order of the torch module's: log_std, actor, critic.
+    def set_parameters(self, learner: int, parameters: NDArray[np.float32]) -> None: ...
+    def set_moments(
+        self, learner: int, first: NDArray[np.float32], second: NDArray[np.float32], steps: int
+    ) -> None: ...
+    def set_scale(self, learner: int, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None: ...
+    # centre and scale, (F,) each
+    def scale(self, learner: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    # parameters, first and second moments of Adam, (P,) each, and its steps
+    def learner(
+        self, learner: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int]: ...
+    def progress(self) -> dict[str, Any]: ...
+    def set_progress(self, progress: dict[str, Any]) -> None: ...
+    def record(self) -> dict[str, NDArray[Any]]: ...
+    def play(self, engine: Engine) -> None: ...
+
+# Iterations of trainers in their engines, one per entry of `settings`: learning rate, log standard deviation
+# or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
+def train(
+    trainers: Sequence[Trainer],
+    engines: Sequence[Engine],
+    config: Any,
+    settings: Sequence[tuple[float, float | None]],
+    *,
+    threads: int = 1,
+) -> list[list[list[list[float]]]]: ...
+def training_figures() -> list[str]: ...
+
+# The gradient of the loss over samples as one minibatch, (P,), and policy loss, value loss, divergence, share
+# of clipped ratios.
+def ppo_gradient(
+    config: Any,
+    parameters: NDArray[np.float32],  # (P,)
+    observations: NDArray[np.float32],  # (M, F)
+    actions: NDArray[np.float32],  # (M, A)
+    log_probs: NDArray[np.float32],  # (M,)
+    advantages: NDArray[np.float32],  # (M,)
+    values: NDArray[np.float32],  # (M,)
+    threads: int,
+) -> tuple[NDArray[np.float32], list[float]]: ...

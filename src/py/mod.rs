@@ -7,6 +7,7 @@ mod extract;
 mod given;
 mod policy;
 mod stepper;
+mod trainer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -100,6 +101,8 @@ mod _core {
     use super::engine::Engine;
     #[pymodule_export]
     use super::policy::Policy;
+    #[pymodule_export]
+    use super::trainer::{Trainer, ppo_gradient, train, training_figures};
     #[pymodule_export]
     use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, feature_names, names};
     use pyo3::prelude::*;

@@ -258,7 +258,7 @@ fn a_policy_that_sees_something_else_is_refused_and_nothing_changes() {
 #[test]
 fn no_players_are_no_bids() {
     let acting = [[0.5, 1.0]; 16];
-    let bids = Bids { acting: &acting, players: &[], markups: &[], places: 0 }.from_block(1, 1);
+    let bids = Bids::only(&acting).from_block(1, 1);
     assert_eq!((bids.acting.len(), bids.players.len(), bids.markups.len()), (8, 0, 0));
 }
 

@@ -51,6 +51,9 @@ class PPOConfig:
     observation_range
         Map observations from the bounds of their space to [-x, x]. A wider range lets small networks turn
         faster from one action to another. None leaves observations as they are.
+    normalise_observations
+        Instead, subtract the running mean of the observations seen so far and divide by their running standard
+        deviation. It is brought up to date between iterations and saved with the policy.
     normalise_rewards
         Divide rewards by a running standard deviation of the discounted return, so that the critic's step
         size does not depend on the unit of account.
@@ -88,6 +91,7 @@ class PPOConfig:
     entropy_coefficient: float = 0.0
     normalise_advantages: bool = True
     observation_range: float | None = 1.0
+    normalise_observations: bool = False
     normalise_rewards: bool = True
     max_gradient_norm: float = 0.5
     target_kl: float | None = None

@@ -309,8 +309,9 @@ class PPO:
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.action_noise.set_state(state["action_noise"].cpu())
-            self.shuffle.set_state(state["shuffle"].cpu())
+            if state["action_noise"] is not None:  # a native learner draws its noise in another way
+                self.action_noise.set_state(state["action_noise"].cpu())
+                self.shuffle.set_state(state["shuffle"].cpu())
             self.reward_scale.restore(state["reward_scale"])
             self.episodes.restore(state["episodes"])
             np.copyto(self.ended, state["ended"].cpu().numpy())

@@ -26,7 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
     "training": {"config", "files", "scenarios", "envs"},
-    "evaluation": {"config", "files", "scenarios", "engine", "envs"},
+    "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
     "__init__": {"_core", "clearing", "config", "engine", "envs", "policies"},
 }
 # These stand on top of everything.
