@@ -13,6 +13,7 @@ from bench import (
     beside_torch,
     clearing,
     fleets,
+    inference,
     memory,
     observers,
     sizes,
@@ -35,6 +36,7 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "observers": observers.tables,
     "throughput": throughput.tables,
     "memory": memory.tables,
+    "inference": inference.tables,
     "torch": beside_torch.tables,  # last, for torch's threads stay
 }
 

@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     advance_sizes: tuple[int, ...]  # N of the table of several steps in one call
     fleet_envs: int  # N of the table of larger fleets
     torch_sizes: tuple[int, ...]  # N of the table beside torch
+    inference_sizes: tuple[int, ...]  # N of the tables of policies
     python_envs: int  # most environments that the Python sides of the throughput table step
     draws: tuple[str, ...]  # distributions of the price parameter
     figure: Path | None  # where the scaling plot goes
@@ -42,6 +43,7 @@ FULL = Plan(
     advance_sizes=(1, 64, 1024, 8192),
     fleet_envs=4096,
     torch_sizes=(1024, 8192),
+    inference_sizes=(1, 64, 1024, 8192),
     python_envs=16384,
     draws=("normal", "uniform"),
     figure=None,
@@ -57,6 +59,7 @@ QUICK = Plan(
     advance_sizes=(1, 1024),
     fleet_envs=1024,
     torch_sizes=(8192,),
+    inference_sizes=(1, 1024),
     python_envs=64,
     draws=("normal",),
     figure=None,

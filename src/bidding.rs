@@ -60,11 +60,10 @@ pub fn offer<V: Vector, N: Number>(
     let floor = numbers[slots.price_floor()].get(simd);
     let cap = numbers[slots.price_cap()].get(simd);
     let delta = numbers[slots.max_bid_delta()].get(simd);
-    let acting = eight_rows(bids.acting, seats.acting().len());
-    let players = eight_rows(bids.players, bids.places);
+    let rows = eight_rows(bids.acting, seats.acting().len());
     let (capacities, rest) = numbers.split_at(scenario.agents());
     let fleet = seats.seats().iter().zip(capacities.iter().zip(rest));
-    let (mut column, mut place) = (0, 0);
+    let mut column = 0;
     let offers = block.offer_price.iter_mut().zip(block.offer_quantity.iter_mut());
     for ((price, quantity), (seat, (capacity, srmc))) in offers.zip(fleet) {
         ahead.ask();
@@ -72,35 +71,59 @@ pub fn offer<V: Vector, N: Number>(
         let mut b = srmc.get(simd);
         match (seat, scenario.bidding) {
             (Seat::Acts, BiddingRule::WithholdAndMarkup) => {
-                (q, b) = withhold_and_markup(simd, column_of(&acting, column), q, b, delta);
+                let [withheld, parameter] = within_the_box(simd, column_of(&rows, column));
+                q = q * (simd.splat(1.0) - withheld);
+                b = b + math::tanh(simd, parameter) * delta;
                 column += 1;
             }
-            (Seat::Mixed(_), BiddingRule::WithholdAndMarkup) => {
-                (q, b) = withhold_and_markup(simd, column_of(&players, place), q, b, delta);
-                b = b + bids.markups[place].get(simd);
-                place += 1;
-            }
-            (Seat::Truthful, _) => {}
+            (Seat::Truthful | Seat::Mixed(_), _) => {}
             (Seat::Markup(markup), _) => b = b + simd.splat(*markup),
         }
         // Adding zero turns -0 into 0, so that equal offers are equal to the bit.
         simd.store(b.larger(floor).smaller(cap) + simd.splat(0.0), price);
         simd.store(q, quantity);
     }
+    if bids.places > 0 {
+        offer_of_players(simd, scenario, seats, numbers, block, bids);
+    }
     limit_to_available(scenario, block);
 }
 
-/// Quantity and price that the actions of one agent offer, of its capacity and SRMC.
+/// Writes the offers of the engine's players. A loop of their own: the one above stays as short as it is for those who
+/// have none.
 #[inline(always)]
-fn withhold_and_markup<V: Vector>(
+fn offer_of_players<V: Vector, N: Number>(
     simd: V,
-    actions: [Action; LANES],
-    capacity: V::Float,
-    srmc: V::Float,
-    delta: V::Float,
-) -> (V::Float, V::Float) {
-    let [withheld, parameter] = within_the_box(simd, actions);
-    (capacity * (simd.splat(1.0) - withheld), srmc + math::tanh(simd, parameter) * delta)
+    scenario: &Scenario,
+    seats: &Seats,
+    numbers: &[N],
+    block: &mut Block<'_>,
+    bids: Bids<'_>,
+) {
+    let slots = scenario.slots();
+    let floor = numbers[slots.price_floor()].get(simd);
+    let cap = numbers[slots.price_cap()].get(simd);
+    let delta = numbers[slots.max_bid_delta()].get(simd);
+    let rows = eight_rows(bids.players, bids.places);
+    let mut place = 0;
+    for (agent, seat) in seats.seats().iter().enumerate() {
+        if !matches!(seat, Seat::Mixed(_)) {
+            continue;
+        }
+        let mut q = numbers[slots.capacity(agent)].get(simd);
+        let mut b = numbers[slots.srmc(agent)].get(simd);
+        match scenario.bidding {
+            BiddingRule::WithholdAndMarkup => {
+                let [withheld, parameter] = within_the_box(simd, column_of(&rows, place));
+                q = q * (simd.splat(1.0) - withheld);
+                b = b + math::tanh(simd, parameter) * delta;
+            }
+        }
+        b = b + bids.markups[place].get(simd);
+        simd.store(b.larger(floor).smaller(cap) + simd.splat(0.0), &mut block.offer_price[agent]);
+        simd.store(q, &mut block.offer_quantity[agent]);
+        place += 1;
+    }
 }
 
 /// Scales the offered quantities by the availability of the hour.
@@ -121,11 +144,8 @@ fn limit_to_available(scenario: &Scenario, block: &mut Block<'_>) {
 /// The rows of a block, each as long as the others. Lanes to spare play the last row once more.
 #[inline(always)]
 fn eight_rows(actions: &[Action], agents: usize) -> [&[Action]; LANES] {
-    let mut rows: [&[Action]; LANES] = Default::default();
-    if agents == 0 {
-        return rows;
-    }
     let last = actions.len() / agents - 1;
+    let mut rows: [&[Action]; LANES] = Default::default();
     for (l, row) in rows.iter_mut().enumerate() {
         *row = &actions[l.min(last) * agents..][..agents];
     }

@@ -74,6 +74,7 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
         advance_sizes=(1, 8),
         fleet_envs=8,
         torch_sizes=(8,),
+        inference_sizes=(1, 8),
         python_envs=8,
         figure=tmp_path / "scaling.png",
     )

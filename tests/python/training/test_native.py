@@ -338,7 +338,9 @@ def test_a_collector_plays_without_learning() -> None:
     env, same = make_env(), make_env()
     env.reset(seed=3)
     same.reset(seed=3)
-    model = ActorCritic(env.single_observation_space, env.single_action_space, hidden=(8,), initial_log_std=-1)
+    model = ActorCritic(
+        env.single_observation_space, env.single_action_space, hidden=(8,), initial_log_std=-1
+    )
     collect = Collector(env, model, 9, seed=2)
     first, second = collect(), collect()
     for record in (first, second):
