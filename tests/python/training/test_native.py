@@ -14,7 +14,7 @@ from torch import Tensor
 import vecmarket as vm
 from vecmarket import _core
 from vecmarket.training import PPO, PPOConfig
-from vecmarket.training.collector import Collector
+from vecmarket.training.native_collector import NativeCollector
 from vecmarket.training.gae import compute_gae
 from vecmarket.training.native import NativePPO, iterate_together
 from vecmarket.training.policy import ActorCritic
@@ -338,10 +338,8 @@ def test_a_collector_plays_without_learning() -> None:
     env, same = make_env(), make_env()
     env.reset(seed=3)
     same.reset(seed=3)
-    model = ActorCritic(
-        env.single_observation_space, env.single_action_space, hidden=(8,), initial_log_std=-1
-    )
-    collect = Collector(env, model, 9, seed=2)
+    model = ActorCritic(env.single_observation_space, env.single_action_space, hidden=(8,), initial_log_std=-1)
+    collect = NativeCollector(env, model, 9, seed=2)
     first, second = collect(), collect()
     for record in (first, second):
         assert record["rewards"].shape == (70, 9)

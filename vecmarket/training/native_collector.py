@@ -14,10 +14,10 @@ from vecmarket.training.native import check_env, pack
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.seeding import stream_seed
 
-__all__ = ["Collector"]
+__all__ = ["NativeCollector"]
 
 
-class Collector:
+class NativeCollector:
     """Plays a policy in a market environment and hands out what happened.
 
     The interpreter takes no part: each call steps every environment `steps` times, draws actions, and keeps the
