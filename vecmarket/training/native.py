@@ -206,9 +206,7 @@ class NativePPO:
                 if isinstance(scale, dict):
                     scale = (scale["count"], scale["mean"], scale["variance"])
                 scales.append(tuple(float(x) for x in scale))
-                seen.append(
-                    [tuple(float(x) for x in moments) for moments in part.get("observation_scale", [])]
-                )
+                seen.append([tuple(float(x) for x in moments) for moments in part.get("observation_scale", [])])
             iteration, self.started = int(state["iteration"]), bool(state["started"])
             self._trainer.set_progress(
                 {
