@@ -21,6 +21,7 @@ from bench import (
     targets,
     threads,
     throughput,
+    training,
 )
 from bench.plan import FULL, QUICK, Plan
 from bench.report import Table, busy, load, preface, write_results
@@ -37,7 +38,8 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "throughput": throughput.tables,
     "memory": memory.tables,
     "inference": inference.tables,
-    "torch": beside_torch.tables,  # last, for torch's threads stay
+    "torch": beside_torch.tables,  # these two last, for torch's threads stay
+    "training": training.tables,
 }
 
 

@@ -98,8 +98,8 @@ def _rivals(plan: Plan) -> Table:
     note = (
         f"Cost of one environment step of `MarketVectorEnv`, one learner among {RIVALS} rivals of the same "
         "kind, one thread, copy=False, whole days with their resets. The rivals' network is that of the "
-        "table above, whose row at this N was timed in the same turns. Called from Python: the same policy as "
-        "a callable, once per rival and step; torch: so, computed by torch."
+        "table above, whose row at this N was timed in the same turns. Called from Python: the same policy "
+        "as a callable, once per rival and step; torch: so, computed by torch."
     )
     return Table("Rivals", note, header, rows, kind=STEPS, timings=measured)
 

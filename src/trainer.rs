@@ -27,6 +27,8 @@ pub struct Course {
     pub decay: Decay,
     /// Divide rewards by the running standard deviation of the discounted return.
     pub scales_rewards: bool,
+    /// Scale the advantages of each step over the environments.
+    pub scales_steps: bool,
     /// Map observations by their running mean and standard deviation.
     pub scales_observations: bool,
 }
@@ -63,6 +65,7 @@ pub struct Trainer {
     /// What happened in the last iteration.
     pub record: Record,
     advantages: Vec<f32>,
+    returns: Vec<f32>,
     /// The running episodes.
     pub running: Running,
     /// Discounted returns so far of the running episodes, (M,).
@@ -104,6 +107,7 @@ impl Trainer {
             simd: Simd::get()?,
             record: Record::new(rows, course.steps, layout.width),
             advantages: vec![0.0; rows * course.steps],
+            returns: vec![0.0; rows * course.steps],
             running: Running::new(rows),
             discounted: vec![0.0; rows],
             iteration: 0,
@@ -194,7 +198,7 @@ impl Trainer {
 
     /// Takes the rewards into the running scales and writes all advantages.
     fn estimate(&mut self) {
-        let Self { course, record, discounted, scales, advantages: all, .. } = self;
+        let Self { course, record, discounted, scales, advantages: all, returns, .. } = self;
         let (steps, stride) = (course.steps, scales.len());
         if course.scales_rewards {
             for (which, scale) in scales.iter_mut().enumerate() {
@@ -215,22 +219,44 @@ impl Trainer {
             };
             advantages(steps, factor, course.decay, own);
         }
+        for ((all, advantage), value) in returns.iter_mut().zip(&*all).zip(&record.values) {
+            *all = advantage + value;
+        }
+        if course.scales_steps {
+            for which in 0..stride {
+                for t in 0..steps {
+                    scale_step(all, steps, t, which, stride);
+                }
+            }
+        }
     }
 
     fn update(&mut self, which: usize, settings: &Settings) -> Result<Figures> {
-        let Self { learners, keys, updaters, pool, simd, record, advantages, iteration, .. } = self;
-        let samples = samples(record, advantages, which, learners.len());
+        let Self { learners, keys, updaters, pool, simd, record, advantages, returns, iteration, .. } = self;
+        let samples = samples(record, [advantages, returns], which, learners.len());
         let name = (keys[which].shuffles, *iteration);
         updaters[which].update(*simd, pool, &mut learners[which], samples, settings, name)
     }
 
     /// `1 - var(returns - values) / var(returns)`; NaN where returns do not vary.
     fn explained_variance(&self, which: usize) -> f64 {
-        let samples = samples(&self.record, &self.advantages, which, self.learners.len());
-        let errors = Moments::of(samples.places().map(|at| f64::from(self.advantages[at])));
-        let returns = samples.places().map(|at| f64::from(self.advantages[at]) + f64::from(self.record.values[at]));
-        let variance = Moments::of(returns).variance;
+        let given = [self.advantages.as_slice(), &self.returns];
+        let samples = samples(&self.record, given, which, self.learners.len());
+        let returns = samples.places().map(|at| f64::from(samples.returns[at]));
+        let errors = samples.places().map(|at| f64::from(samples.returns[at]) - f64::from(samples.values[at]));
+        let (errors, variance) = (Moments::of(errors), Moments::of(returns).variance);
         if variance > 0.0 { 1.0 - errors.variance / variance } else { f64::NAN }
+    }
+}
+
+/// Scales the advantages of one step of a learner's rows to mean 0 and standard deviation 1; those that are all the same
+/// become 0.
+fn scale_step(advantages: &mut [f32], steps: usize, t: usize, which: usize, stride: usize) {
+    let of_step = advantages.iter().skip(which * steps + t).step_by(stride * steps);
+    let moments = Moments::of(of_step.map(|x| f64::from(*x)));
+    let factor = if moments.variance > 0.0 { 1.0 / (moments.variance.sqrt() + 1e-8) } else { 0.0 };
+    for x in advantages.iter_mut().skip(which * steps + t).step_by(stride * steps) {
+        *x = ((f64::from(*x) - moments.mean) * factor) as f32;
     }
 }
 
@@ -244,12 +270,18 @@ fn map_by(learner: &mut Learner, seen: &[Moments]) {
 }
 
 /// The samples of one learner.
-fn samples<'a>(record: &'a Record, advantages: &'a [f32], which: usize, learners: usize) -> Samples<'a> {
+fn samples<'a>(
+    record: &'a Record,
+    [advantages, returns]: [&'a [f32]; 2],
+    which: usize,
+    learners: usize,
+) -> Samples<'a> {
     Samples {
         observations: &record.observations,
         actions: &record.actions,
         log_probs: &record.log_probs,
         advantages,
+        returns,
         values: &record.values,
         steps: record.steps,
         first: which,

@@ -5,6 +5,8 @@ use crate::simd::{Short, WIDE, Wide};
 
 /// Numbers of a sample beside observation and action, in their order: log-probability, advantage, return and value.
 pub const FACTS: usize = 4;
+/// Which of them is the advantage.
+pub const ADVANTAGE: usize = 1;
 
 const HALF_LOG_2PI: f32 = 0.918_938_5;
 

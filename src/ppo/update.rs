@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::adam;
 use super::learner::{Brain, Learner};
-use super::loss::{Columns, FACTS, SUMS, Terms};
+use super::loss::{ADVANTAGE, Columns, FACTS, SUMS, Terms};
 use crate::error::{Error, Result};
 use crate::nn::{Line, TILE, Tile, backward, forward, lines};
 use crate::pool::Pool;
@@ -53,6 +53,8 @@ pub struct Samples<'a> {
     pub log_probs: &'a [f32],
     /// Advantages, (M, T).
     pub advantages: &'a [f32],
+    /// What the values should have been, (M, T).
+    pub returns: &'a [f32],
     /// Values, (M, T).
     pub values: &'a [f32],
     /// Steps of a row, T.
@@ -77,6 +79,7 @@ impl Samples<'_> {
             ("observations", self.observations.len(), cells * plan.features),
             ("actions", self.actions.len(), cells * plan.actions),
             ("log_probs", self.log_probs.len(), cells),
+            ("returns", self.returns.len(), cells),
             ("values", self.values.len(), cells),
         ];
         match wanted.into_iter().find(|(_, got, wanted)| got != wanted) {
@@ -105,8 +108,8 @@ pub struct Figures {
 /// Working memory of a learner's updates.
 #[derive(Debug)]
 pub struct Updater {
-    /// A sample in a row: observation, mapped; action; facts.
-    records: Vec<f32>,
+    /// Each sample in lines of its own: observation, mapped; action; facts.
+    records: Vec<Line>,
     order: Vec<u32>,
     pieces: Vec<Mutex<Piece>>,
     desks: Vec<Mutex<Desk>>,
@@ -211,18 +214,20 @@ impl Updater {
     /// of the cache.
     fn file(&mut self, learner: &Learner, samples: Samples<'_>) {
         let plan = &learner.brain.plan;
-        let (features, actions, width) = (plan.features, plan.actions, record_width(learner));
-        self.records.resize(samples.count() * width, 0.0);
+        let (features, actions, width) = (plan.features, plan.actions, record_lines(learner));
+        self.records.resize(samples.count() * width, Line::default());
         for (record, at) in self.records.chunks_exact_mut(width).zip(samples.places()) {
-            let (mapped, rest) = record.split_at_mut(features);
-            let observation = &samples.observations[at * features..][..features];
+            let mut numbers = record.iter_mut().flat_map(|line| &mut line.0);
             let map = learner.centre.iter().zip(&learner.factor);
-            for ((mapped, x), (centre, factor)) in mapped.iter_mut().zip(observation).zip(map) {
-                *mapped = (x - centre) * factor;
+            let observation = &samples.observations[at * features..][..features];
+            for ((number, x), (centre, factor)) in numbers.by_ref().zip(observation).zip(map) {
+                *number = (x - centre) * factor;
             }
-            rest[..actions].copy_from_slice(&samples.actions[at * actions..][..actions]);
-            let (advantage, value) = (samples.advantages[at], samples.values[at]);
-            rest[actions..].copy_from_slice(&[samples.log_probs[at], advantage, advantage + value, value]);
+            let facts = [samples.log_probs[at], samples.advantages[at], samples.returns[at], samples.values[at]];
+            let rest = samples.actions[at * actions..][..actions].iter().chain(&facts);
+            for (number, x) in numbers.zip(rest) {
+                *number = *x;
+            }
         }
     }
 
@@ -290,11 +295,19 @@ impl Updater {
 
     /// Mean of a minibatch's advantages, and one through their standard deviation.
     fn advantage_scale(&self, learner: &Learner, order: &[u32]) -> (f32, f32) {
-        let width = record_width(learner);
-        let advantages = || order.iter().map(|row| f64::from(self.records[*row as usize * width + width - FACTS + 1]));
+        let width = record_lines(learner);
+        let place = learner.brain.plan.features + learner.brain.plan.actions + ADVANTAGE;
+        let (line, lane) = (place / WIDE, place % WIDE);
+        // They are scaled already, by the rewards' deviation if not step by step: squares lose nothing that counts.
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for row in order {
+            let x = f64::from(self.records[*row as usize * width + line].0[lane]);
+            sum += x;
+            squares += x * x;
+        }
         let count = order.len() as f64;
-        let mean = advantages().sum::<f64>() / count;
-        let variance = advantages().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (count - 1.0);
+        let mean = sum / count;
+        let variance = (squares - sum * mean).max(0.0) / (count - 1.0);
         (mean as f32, (1.0 / (variance.sqrt() + 1e-8)) as f32)
     }
 
@@ -336,8 +349,9 @@ impl Updater {
     }
 }
 
-fn record_width(learner: &Learner) -> usize {
-    learner.brain.plan.features + learner.brain.plan.actions + FACTS
+/// Lines of one sample.
+fn record_lines(learner: &Learner) -> usize {
+    lines(learner.brain.plan.features + learner.brain.plan.actions + FACTS)
 }
 
 fn own<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -347,7 +361,7 @@ fn own<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The gradient of one piece of a minibatch.
 struct Differentiate<'a> {
     learner: &'a Learner,
-    records: &'a [f32],
+    records: &'a [Line],
     order: &'a [u32],
     terms: Terms,
     desk: &'a mut Desk,
@@ -372,7 +386,7 @@ impl Work for Differentiate<'_> {
 fn tile<V: Vector>(
     simd: V,
     learner: &Learner,
-    records: &[f32],
+    records: &[Line],
     order: &[u32],
     terms: Terms,
     desk: &mut Desk,
@@ -381,19 +395,21 @@ fn tile<V: Vector>(
     let Desk { actor, critic, columns } = desk;
     let brain = &learner.brain;
     let (features, actions) = (brain.plan.features, brain.plan.actions);
-    let (width, stride, rows) = (record_width(learner), lines(features), order.len());
+    let (width, stride, rows) = (record_lines(learner), lines(features), order.len());
+    let fact = features + actions;
     for (i, row) in order.iter().enumerate() {
         let record = &records[*row as usize * width..][..width];
-        let (observation, rest) = record.split_at(features);
-        let (action, facts) = rest.split_at(actions);
-        for (line, part) in actor.layers[0][i * stride..][..stride].iter_mut().zip(observation.chunks(WIDE)) {
-            line.0[..part.len()].copy_from_slice(part);
+        let number = |place: usize| record[place / WIDE].0[place % WIDE];
+        for (q, (into, from)) in actor.layers[0][i * stride..][..stride].iter_mut().zip(record).enumerate() {
+            for lane in 0..WIDE {
+                into.0[lane] = if q * WIDE + lane < features { from.0[lane] } else { 0.0 };
+            }
         }
-        for (column, x) in columns.actions.iter_mut().zip(action) {
-            column[i] = *x;
+        for (part, column) in columns.actions.iter_mut().enumerate() {
+            column[i] = number(features + part);
         }
-        for (column, x) in columns.facts.iter_mut().zip(facts) {
-            column[i] = *x;
+        for (part, column) in columns.facts.iter_mut().enumerate() {
+            column[i] = number(fact + part);
         }
     }
     columns.counts = [0.0; TILE];

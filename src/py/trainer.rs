@@ -85,6 +85,7 @@ impl Trainer {
                 lambda: config.getattr("gae_lambda")?.extract()?,
             },
             scales_rewards: config.getattr("normalise_rewards")?.extract()?,
+            scales_steps: config.getattr("normalise_by_step")?.extract()?,
             scales_observations: config.getattr("normalise_observations")?.extract()?,
         };
         Ok(Self { core: Mutex::new(Core::new(learners, keys, course, layout, threads)?) })
@@ -342,11 +343,14 @@ pub fn ppo_gradient<'py>(
     let (seen, done) = (observations.as_slice().map_err(unusable)?, actions.as_slice().map_err(unusable)?);
     let mut learner = Learner::new(plan(config, width(seen), width(done))?)?;
     learner.set_parameters(slice(&parameters)?)?;
+    let given = slice(&advantages)?.iter().zip(slice(&values)?);
+    let returns: Vec<f32> = given.map(|(advantage, value)| advantage + value).collect();
     let samples = Samples {
         observations: seen,
         actions: done,
         log_probs: slice(&log_probs)?,
         advantages: slice(&advantages)?,
+        returns: &returns,
         values: slice(&values)?,
         steps: 1,
         first: 0,

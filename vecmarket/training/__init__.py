@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vecmarket.training.batched import BatchedPPO
 from vecmarket.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from vecmarket.training.config import PPOConfig, TrainConfig, market_ppo
 from vecmarket.training.gae import compute_gae
@@ -12,6 +13,7 @@ from vecmarket.training.trainer import TrainResult, build_scenario, train
 __all__ = [
     "PPO",
     "ActorCritic",
+    "BatchedPPO",
     "Checkpoint",
     "NumpyPolicy",
     "PPOConfig",

@@ -48,6 +48,10 @@ class PPOConfig:
         Weight of the entropy bonus.
     normalise_advantages
         Scale the advantages of each minibatch to mean 0 and standard deviation 1.
+    normalise_by_step
+        First scale the advantages of each step of the rollout over the environments in the same way. Where all
+        environments' episodes run in step, and steps do not interact, every hour then has the same weight,
+        whatever is at stake in it.
     observation_range
         Map observations from the bounds of their space to [-x, x]. A wider range lets small networks turn
         faster from one action to another. None leaves observations as they are.
@@ -90,6 +94,7 @@ class PPOConfig:
     value_coefficient: float = 0.5
     entropy_coefficient: float = 0.0
     normalise_advantages: bool = True
+    normalise_by_step: bool = False
     observation_range: float | None = 1.0
     normalise_observations: bool = False
     normalise_rewards: bool = True

@@ -10,7 +10,7 @@ import pytest
 import vecmarket as vm
 from policies.nets import draw
 from vecmarket.training import ActorCritic
-from vecmarket.training.collector import NativeCollector
+from vecmarket.training.native_collector import NativeCollector
 
 
 def make_env(rivals: Any) -> vm.MarketVectorEnv:
