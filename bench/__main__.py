@@ -13,6 +13,7 @@ from bench import (
     beside_torch,
     clearing,
     fleets,
+    inference,
     memory,
     native,
     observers,
@@ -37,6 +38,7 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "observers": observers.tables,
     "throughput": throughput.tables,
     "memory": memory.tables,
+    "inference": inference.tables,
     "torch": beside_torch.tables,  # these last, for torch's threads stay
     "training": training.tables,
     "native": native.tables,

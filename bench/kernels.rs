@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lanes::EightMarkets;
+use vecmarket::policy::Act;
 use vecmarket::simd::{Level, Simd};
-use workload::{PlainClear, Play};
+use workload::{PlainClear, Play, drawn_policy};
 
 const ENVS: usize = 8192;
 /// What actions, observations and state of a thousand agents take does not fit the memory otherwise.
 const ENVS_OF_A_THOUSAND: usize = 1024;
 const MARKETS: usize = 8192;
+const ROWS: usize = 4096;
 
 fn levels() -> impl Iterator<Item = (&'static str, Simd)> {
     Level::ALL.iter().filter_map(|level| Some((level.name(), Simd::of(*level)?)))
@@ -36,6 +38,34 @@ fn steps(criterion: &mut Criterion) {
                 group.bench_function(BenchmarkId::new(level, generators), |bencher| bencher.iter(|| play.step()));
             }
         }
+    }
+}
+
+/// Rows of the network 7-64-64-2, a learner's step among rivals that play it, and among truthful ones.
+fn policies(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policy, a row");
+    let policy = drawn_policy();
+    let mut tile = policy.tile();
+    let seen: Vec<f32> = (0..ROWS * policy.features()).map(|i| (i as f32 * 0.618).sin()).collect();
+    let rows: Vec<u32> = (0..ROWS as u32).collect();
+    let mut actions = vec![[0.0; 2]; ROWS];
+    group.throughput(Throughput::Elements(ROWS as u64));
+    for (level, simd) in levels() {
+        group.bench_function(level, |bencher| {
+            bencher.iter(|| {
+                let (policy, tile) = (&policy, &mut tile);
+                let (observations, rows, actions) = (&seen[..], &rows[..], &mut actions[..]);
+                simd.run(Act { policy, tile, observations, rows, noise: None, actions });
+            });
+        });
+    }
+    drop(group);
+    let mut group = criterion.benchmark_group("step, one learner among four policies");
+    let mut play = Play::among_policies(5, ENVS);
+    group.throughput(Throughput::Elements(ENVS as u64));
+    for (level, simd) in levels() {
+        play.set_simd(simd);
+        group.bench_function(level, |bencher| bencher.iter(|| play.step()));
     }
 }
 
@@ -81,6 +111,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = steps, asked_ahead, plain_clear, lanes_clear
+    targets = steps, policies, asked_ahead, plain_clear, lanes_clear
 }
 criterion_main!(kernels);

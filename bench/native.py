@@ -36,8 +36,8 @@ def tables(plan: Plan) -> list[Table]:
     rows = [_row(case, timings, count, floor) for case, timings in measured.items() for count in THREADS]
     note = (
         "As in the table before, `PPO.iterate` of torch beside `NativePPO.iterate`, on as many threads of "
-        "torch and of the core. The rollout is `NativeCollector`'s: policy, critic, market, and the trajectory "
-        "handed out, agent-steps a second. "
+        "torch and of the core. The rollout is `NativeCollector`'s: policy, critic, market, and the "
+        "trajectory handed out, agent-steps a second. "
     )
     if products is not None and floor is not None:
         note += (

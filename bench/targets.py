@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
-from bench import clearing, memory, native, sizes, step, threads, throughput, training
+from bench import clearing, inference, memory, native, sizes, step, threads, throughput, training
 from bench.measure import Timings
 from bench.plan import threads_name
 from bench.report import Table, microseconds, nanoseconds, rate, times
@@ -226,6 +226,22 @@ TARGETS = (
         threads.KIND,
         _over(_least_gain),
         least=True,
+    ),
+    Target(
+        "S7",
+        "`MlpPolicy`, 7-64-64-2, a row, N from 1024 on, one thread",
+        120.0,
+        _ns,
+        inference.KIND,
+        _over(_cost(inference.ROW), envs=range(1024, 1 << 62)),
+    ),
+    Target(
+        "S7",
+        f"`MarketVectorEnv.step` with {inference.RIVALS} such rivals / a row, N from 1024 on, one thread",
+        1.15 * inference.RIVALS,
+        times,
+        inference.STEPS,
+        _over(_ratio(inference.POLICY, inference.ROW), envs=range(1024, 1 << 62)),
     ),
     Target(
         "S9",

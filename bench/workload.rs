@@ -1,15 +1,19 @@
 //! What the Rust benchmarks run: the scenario `default` with any number of generators, played with actions that differ
 //! between environments and steps, and the offers of such markets.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use vecmarket::batch::Layout;
 use vecmarket::bidding::ACTION_WIDTH;
 use vecmarket::market::{self, Scratch};
+use vecmarket::nn::{Activation, Shape};
 use vecmarket::observers::Feature;
+use vecmarket::policy::Policy;
 use vecmarket::scenario::Rules;
-use vecmarket::seats::{Seat, Seats};
+use vecmarket::seats::{Mixture, Seat, Seats};
 use vecmarket::spec::{
     Availability, BiddingRule, DemandSpec, EpisodeEnd, EpisodeStart, GeneratorSpec, Kink, Number, Pricing, RewardScale,
     RewardSpec, RulesSpec, Scarcity, Spec, TieBreak,
@@ -49,13 +53,20 @@ pub struct Play {
 impl Play {
     /// Environments that have been reset; with `one_learner` the other agents bid truthfully, else all act.
     pub fn new(generators: usize, envs: usize, one_learner: bool) -> Self {
-        let mut game = Game::new(default_spec(generators), envs as i64, 1, 1);
-        if one_learner {
-            let seat = |i| if i == 0 { Seat::Acts } else { Seat::Truthful };
-            let seats = Seats::new((0..generators).map(seat).collect(), generators).expect("one seat per agent");
-            game.batch.set_seats(seats);
-            game.buffers = game::Buffers::new(game.batch.layout(), 1);
-        }
+        let others = if one_learner { Seat::Truthful } else { Seat::Acts };
+        Self::against(others, generators, envs)
+    }
+
+    /// A learner whose rivals all play one policy.
+    #[allow(dead_code)] // The count of instructions does not play policies.
+    pub fn among_policies(generators: usize, envs: usize) -> Self {
+        Self::against(Seat::Mixed(Arc::new(Mixture::only(drawn_policy()))), generators, envs)
+    }
+
+    fn against(others: Seat, generators: usize, envs: usize) -> Self {
+        let seat = |i| if i == 0 { Seat::Acts } else { others.clone() };
+        let seats = Seats::new((0..generators).map(seat).collect(), generators).expect("one seat per agent");
+        let mut game = Game::seated(default_spec(generators), envs as i64, 1, 1, seats);
         game.reset();
         let pool = draw_actions(game.batch.layout());
         Self { game, pool, next: 0 }
@@ -79,6 +90,13 @@ impl Play {
     pub fn set_simd(&mut self, simd: vecmarket::simd::Simd) {
         self.game.batch.set_simd(simd);
     }
+}
+
+/// The network that the trainer begins with, with drawn weights.
+#[allow(dead_code)] // The count of instructions does not play policies.
+pub fn drawn_policy() -> Arc<Policy> {
+    let shape = Shape { inputs: 7, hidden: vec![64, 64], outputs: 2, activation: Activation::Tanh };
+    game::frozen(shape, 1, false)
 }
 
 /// The scenario `default` of the Python package.

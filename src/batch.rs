@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::ahead;
-use crate::bidding::ACTION_WIDTH;
+use crate::bidding::{ACTION_WIDTH, Bids};
 use crate::error::{Error, Result};
 pub use crate::outputs::Layout;
 use crate::outputs::{Rows, Steps};
 use crate::pool::Pool;
+use crate::rivals::{Desk, Rivals};
 use crate::rows::Template;
 use crate::scenario::Scenario;
 use crate::seats::Seats;
@@ -28,6 +29,7 @@ pub struct Batch {
     pub(crate) scenario: Arc<Scenario>,
     template: Template,
     pub(crate) seats: Seats,
+    rivals: Option<Rivals>,
     pub(crate) limit: Option<u32>,
     pub(crate) shards: Vec<Shard>,
     envs: usize,
@@ -56,11 +58,13 @@ impl Batch {
             .step_by(SHARD)
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
-        let template = Template::new(&scenario, &seats);
+        let template = Template::new(&scenario, seats.acting());
+        let rivals = Rivals::new(&scenario, &seats, pool.threads())?;
         Ok(Self {
             scenario,
             template,
             seats,
+            rivals,
             limit: None,
             shards,
             envs,
@@ -118,6 +122,11 @@ impl Batch {
         &self.scenario
     }
 
+    /// The head of one environment and its lane in it.
+    pub fn head(&self, env: usize) -> (&Head, usize) {
+        self.shards[env / SHARD].head(env % SHARD)
+    }
+
     /// Who plays whom.
     pub fn seats(&self) -> &Seats {
         &self.seats
@@ -138,10 +147,17 @@ impl Batch {
         self.pool.threads()
     }
 
-    /// Changes who plays whom; the buffers' sizes follow the number of acting agents.
-    pub fn set_seats(&mut self, seats: Seats) {
-        self.template = Template::new(&self.scenario, &seats);
+    /// Changes who plays whom, at once also in running episodes; the buffers' sizes follow the number of acting agents.
+    pub fn set_seats(&mut self, seats: Seats) -> Result<()> {
+        self.rivals = Rivals::new(&self.scenario, &seats, self.pool.threads())?;
+        self.template = Template::new(&self.scenario, seats.acting());
         self.seats = seats;
+        Ok(())
+    }
+
+    /// Work of one step of all environments, in steps of one agent of a large market.
+    pub fn work(&self) -> usize {
+        self.envs * (self.scenario.agents() + self.rivals.as_ref().map_or(0, Rivals::work))
     }
 
     /// Starts new episodes.
@@ -195,14 +211,17 @@ impl Batch {
         self.knows_offers |= !actions.is_empty();
         self.walk(out, &|game, shard, step, out| {
             let actions = &actions[step * per_step + shard.first * width..][..shard.rows() * width];
-            simd.run(Step { game, autoreset, shard, actions, out });
+            let (acting, _) = actions.as_chunks();
+            let desk = game.rivals.map(|rivals| rivals.decide(simd, game.scenario, shard));
+            let bids = desk.as_deref().map_or(Bids::only(acting), |desk: &Desk| desk.bids(acting));
+            simd.run(Step { game, autoreset, shard, bids, out });
         })
     }
 
     /// Refuses what cannot be stepped, before anything is changed.
     fn check(&self, actions: &[f32], steps: usize, autoreset: Autoreset) -> Result<()> {
         let (next, wrong) = (AtomicUsize::new(0), AtomicBool::new(false));
-        self.pool.share(tasks(&self.pool, self.layout(), steps), &|| {
+        self.pool.share(tasks(&self.pool, self.layout(), steps * self.envs * self.scenario.agents()), &|| {
             while let Some(shards) = self.shards.chunks(CHECKED).nth(next.fetch_add(1, Relaxed)) {
                 if self.is_odd(shards, actions, steps, autoreset) {
                     wrong.store(true, Relaxed);
@@ -314,6 +333,7 @@ impl Batch {
             scenario: &self.scenario,
             template: &self.template,
             seats: &self.seats,
+            rivals: self.rivals.as_ref(),
             limit: self.limit,
             large: self.ask_ahead.unwrap_or(written > ahead::LARGE),
         };

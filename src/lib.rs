@@ -5,6 +5,7 @@
 //! [`step`] is bids, clearing, settlement, reward, clock, observation; a [`batch::Batch`] walks the shards and
 //! writes into buffers that the caller owns. Nothing here knows Python: the binding is `py`.
 
+pub mod action;
 pub mod ahead;
 pub mod batch;
 pub mod bidding;
@@ -23,6 +24,7 @@ pub mod ppo;
 pub mod publish;
 pub mod replay;
 pub mod rewards;
+pub mod rivals;
 pub mod rng;
 pub mod rollout;
 pub mod rows;

@@ -1,9 +1,10 @@
 //! Policies that the engine plays: Gaussian networks with frozen weights.
 
-use crate::bidding::ACTION_WIDTH;
+use crate::action::{ACTION_WIDTH, Action};
 use crate::error::{Error, Result};
 use crate::nn::{Line, Network, Shape, TILE, Tile, forward};
-use crate::simd::Vector;
+use crate::scenario::fnv1a;
+use crate::simd::{Vector, Work};
 
 /// A normal distribution of actions around what a network makes of an observation.
 ///
@@ -14,10 +15,11 @@ pub struct Policy {
     packed: Vec<Line>,
     centre: Vec<f32>,
     factor: Vec<f32>,
-    /// Standard deviations of the actions, where they are drawn; 0 for the mean.
-    std: [f32; ACTION_WIDTH],
-    low: [f32; ACTION_WIDTH],
-    high: [f32; ACTION_WIDTH],
+    std: Action,
+    low: Action,
+    high: Action,
+    sampled: bool,
+    fingerprint: u64,
 }
 
 /// What a policy is made of, as given. F features, A parts of an action.
@@ -31,39 +33,22 @@ pub struct Weights {
     pub centre: Vec<f32>,
     /// Observations are divided by it, > 0, (F,).
     pub scale: Vec<f32>,
-    /// Standard deviations of drawn actions, (A,); zeros for the mean.
+    /// Standard deviations of the actions, >= 0, (A,).
     pub std: Vec<f32>,
-    /// Bounds of the actions, (A,).
+    /// Bounds of the actions, infinite for none, (A,).
     pub low: Vec<f32>,
-    /// Bounds of the actions, (A,).
+    /// Bounds of the actions, infinite for none, (A,).
     pub high: Vec<f32>,
+    /// A rival draws its actions and does not play the mean.
+    pub sampled: bool,
 }
 
 impl Policy {
     /// Checks and packs the weights.
     pub fn new(weights: Weights) -> Result<Self> {
-        let Weights { shape, parameters, centre, scale, std, low, high } = weights;
-        shape.check("policy")?;
-        if shape.outputs != ACTION_WIDTH {
-            let reason = format!("must have {ACTION_WIDTH} outputs, the parts of an action, got {}", shape.outputs);
-            return Err(Error::value("policy", reason));
-        }
-        check_length("parameters", &parameters, shape.parameters())?;
-        for (name, given) in [("centre", &centre), ("scale", &scale)] {
-            check_length(name, given, shape.inputs)?;
-        }
-        for (name, given) in [("std", &std), ("low", &low), ("high", &high)] {
-            check_length(name, given, ACTION_WIDTH)?;
-        }
-        for (i, x) in scale.iter().enumerate().filter(|(_, x)| **x <= 0.0) {
-            return Err(Error::value(format!("policy: scale[{i}]"), format!("must be > 0, got {x}")));
-        }
-        for (i, x) in std.iter().enumerate().filter(|(_, x)| **x < 0.0) {
-            return Err(Error::value(format!("policy: std[{i}]"), format!("must be >= 0, got {x}")));
-        }
-        for (i, (low, high)) in low.iter().zip(&high).enumerate().filter(|(_, (low, high))| low > high) {
-            return Err(Error::value(format!("policy: low[{i}]"), format!("must be <= high, got {low} > {high}")));
-        }
+        weights.check()?;
+        let fingerprint = weights.fingerprint();
+        let Weights { shape, parameters, centre, scale, std, low, high, sampled } = weights;
         let network = Network::new(shape);
         let mut packed = vec![Line::default(); network.lines];
         network.pack(&parameters, &mut packed);
@@ -76,6 +61,8 @@ impl Policy {
             std: part(&std),
             low: part(&low),
             high: part(&high),
+            sampled,
+            fingerprint,
         })
     }
 
@@ -84,55 +71,110 @@ impl Policy {
         self.network.shape.inputs
     }
 
-    /// Actions are drawn, not the mean.
-    pub fn is_drawn(&self) -> bool {
-        self.std != [0.0; ACTION_WIDTH]
+    /// A rival draws its actions and does not play the mean.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// The network's shape: policies of one shape can share a tile.
+    pub fn shape(&self) -> &Shape {
+        &self.network.shape
+    }
+
+    /// Names its numbers.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Room for its numbers.
     pub fn tile(&self) -> Tile {
         Tile::new(&self.network)
     }
+}
 
-    /// Chooses an action for each row of observations, (F,) each, in turn. `noise` gives standard normal numbers for the
-    /// i-th row, and is asked only where actions are drawn; `put` takes the i-th action.
-    #[inline(always)]
-    pub fn act<'a, V: Vector>(
-        &self,
-        simd: V,
-        tile: &mut Tile,
-        mut observations: impl ExactSizeIterator<Item = &'a [f32]>,
-        noise: impl Fn(usize) -> [f32; ACTION_WIDTH],
-        mut put: impl FnMut(usize, [f32; ACTION_WIDTH]),
-    ) {
-        let (mut done, drawn) = (0, self.is_drawn());
-        while observations.len() > 0 {
-            let rows = observations.len().min(TILE);
-            tile.take(observations.by_ref().take(rows), &self.centre, &self.factor);
-            forward(simd, &self.network, &self.packed, tile, rows);
-            for row in 0..rows {
-                let outputs = tile.outputs(row)[0].0;
-                let noise = if drawn { noise(done + row) } else { [0.0; ACTION_WIDTH] };
-                let mut action = [0.0; ACTION_WIDTH];
-                for i in 0..ACTION_WIDTH {
-                    action[i] = (outputs[i] + self.std[i] * noise[i]).clamp(self.low[i], self.high[i]);
-                }
-                put(done + row, action);
-            }
-            done += rows;
+impl Weights {
+    fn check(&self) -> Result<()> {
+        let Self { shape, parameters, centre, scale, std, low, high, .. } = self;
+        shape.check("policy")?;
+        if shape.outputs != ACTION_WIDTH {
+            let reason = format!("must have {ACTION_WIDTH} outputs, the parts of an action, got {}", shape.outputs);
+            return Err(Error::value("policy", reason));
         }
+        check_each("parameters", parameters, shape.parameters(), "finite", |x| x.is_finite())?;
+        check_each("centre", centre, shape.inputs, "finite", |x| x.is_finite())?;
+        // Of what is smaller there is no reciprocal.
+        check_each("scale", scale, shape.inputs, "finite and >= 1e-37", |x| x.is_finite() && x >= 1e-37)?;
+        check_each("std", std, ACTION_WIDTH, "finite and >= 0", |x| x.is_finite() && x >= 0.0)?;
+        check_each("low", low, ACTION_WIDTH, "a number", |x| !x.is_nan())?;
+        check_each("high", high, ACTION_WIDTH, "a number", |x| !x.is_nan())?;
+        match low.iter().zip(high).enumerate().find(|(_, (low, high))| low > high) {
+            Some((i, (low, high))) => {
+                Err(Error::value(format!("policy: low[{i}]"), format!("must be <= high, got {low} > {high}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let Self { shape, parameters, centre, scale, std, low, high, sampled } = self;
+        let mut bytes = format!("{shape:?} {sampled}").into_bytes();
+        for x in [parameters, centre, scale, std, low, high].into_iter().flatten() {
+            bytes.extend(x.to_le_bytes());
+        }
+        fnv1a(&bytes)
     }
 }
 
-fn check_length(name: &str, given: &[f32], wanted: usize) -> Result<()> {
-    if given.len() != wanted {
-        return Err(Error::value(
-            format!("policy: {name}"),
-            format!("must have {wanted} numbers, got {}", given.len()),
-        ));
+fn check_each(name: &str, given: &[f32], count: usize, what: &str, good: impl Fn(f32) -> bool) -> Result<()> {
+    if given.len() != count {
+        let reason = format!("must have {count} numbers, got {}", given.len());
+        return Err(Error::value(format!("policy: {name}"), reason));
     }
-    match given.iter().enumerate().find(|(_, x)| !x.is_finite()) {
-        Some((i, x)) => Err(Error::value(format!("policy: {name}[{i}]"), format!("must be finite, got {x}"))),
+    match given.iter().enumerate().find(|(_, x)| !good(**x)) {
+        Some((i, x)) => Err(Error::value(format!("policy: {name}[{i}]"), format!("must be {what}, got {x}"))),
         None => Ok(()),
+    }
+}
+
+/// Chooses actions for some rows, to be run at a level of vector instructions. What a row comes to does not depend on the
+/// others.
+pub struct Act<'a> {
+    /// Who chooses.
+    pub policy: &'a Policy,
+    /// Working memory, of the policy's shape.
+    pub tile: &'a mut Tile,
+    /// What is seen, finite, (all rows, F).
+    pub observations: &'a [f32],
+    /// The rows to choose for.
+    pub rows: &'a [u32],
+    /// Standard normal numbers, (all rows,); None for the mean.
+    pub noise: Option<&'a [Action]>,
+    /// What is chosen, (all rows,).
+    pub actions: &'a mut [Action],
+}
+
+impl Work for Act<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { policy, tile, observations, rows, noise, actions } = self;
+        let features = policy.features();
+        for rows in rows.chunks(TILE) {
+            let seen = rows.iter().map(|row| &observations[*row as usize * features..][..features]);
+            tile.take(seen, &policy.centre, &policy.factor);
+            forward(simd, &policy.network, &policy.packed, tile, rows.len());
+            for (i, row) in rows.iter().enumerate() {
+                let row = *row as usize;
+                let mean = tile.outputs(i)[0].0;
+                let noise = noise.map_or([0.0; ACTION_WIDTH], |noise| noise[row]);
+                for part in 0..ACTION_WIDTH {
+                    let x = mean[part] + policy.std[part] * noise[part];
+                    // What is no number, after an overflow, counts as the lowest.
+                    let x = if x > policy.low[part] { x } else { policy.low[part] };
+                    actions[row][part] = if x < policy.high[part] { x } else { policy.high[part] };
+                }
+            }
+        }
     }
 }

@@ -23,6 +23,10 @@ pub enum Kind {
     Exploration = 4,
     /// Order of a learner's samples.
     Shuffle = 5,
+    /// Who plays an agent in an episode.
+    Rival = 6,
+    /// Noise of a rival's action.
+    Action = 7,
     /// Which rows of a replay buffer a sample holds: the seed is the buffer's, the episode the number of the draw, the
     /// step the place in the sample.
     Replay = 8,
@@ -60,6 +64,13 @@ impl Streams {
     #[inline]
     pub fn normal(&self, step: u32, kind: Kind, index: u32) -> f64 {
         inverse_normal_cdf(self.uniform(step, kind, index))
+    }
+
+    /// Two standard normal draws, each by inversion of a uniform one: the first is that of [`Streams::normal`].
+    #[inline]
+    pub fn normals(&self, step: u32, kind: Kind, index: u32) -> [f64; 2] {
+        let [a, b, c, d] = self.words(step, kind, index).map(u64::from);
+        [One.open_interval(a, b), One.open_interval(c, d)].map(inverse_normal_cdf)
     }
 
     /// A uniform draw from `0..n`; n is at least 1.
@@ -109,9 +120,25 @@ fn philox<A: Arithmetic>(simd: A, mut key: [A::Words; 2], mut c: [A::Words; 4]) 
     c
 }
 
+/// Four random words for each lane: as [`Streams::words`], in the low halves.
+#[inline(always)]
+fn words_lanes<V: Vector>(
+    simd: V,
+    seeds: &[u64; LANES],
+    episodes: &[u64; LANES],
+    steps: &[u32; LANES],
+    kind: Kind,
+    index: u32,
+) -> [V::Words; 4] {
+    let (seeds, episodes) = (simd.load_words(seeds), simd.load_words(episodes));
+    let stream = simd.splat_word(u64::from(kind as u32 | index << 8));
+    let counter = [simd.load_short(steps), stream, episodes, episodes.high()];
+    philox(simd, [seeds, seeds.high()], counter)
+}
+
 /// A uniform draw for each lane: as [`Streams::uniform`], to the bit.
 #[inline(always)]
-fn uniform_lanes<V: Vector>(
+pub fn uniform_lanes<V: Vector>(
     simd: V,
     seeds: &[u64; LANES],
     episodes: &[u64; LANES],
@@ -119,11 +146,36 @@ fn uniform_lanes<V: Vector>(
     kind: Kind,
     index: u32,
 ) -> V::Float {
-    let (seeds, episodes) = (simd.load_words(seeds), simd.load_words(episodes));
-    let stream = simd.splat_word(u64::from(kind as u32 | index << 8));
-    let counter = [simd.load_short(steps), stream, episodes, episodes.high()];
-    let words = philox(simd, [seeds, seeds.high()], counter);
+    let words = words_lanes(simd, seeds, episodes, steps, kind, index);
     simd.open_interval(words[0], words[1])
+}
+
+/// A standard normal draw for each lane: as [`Streams::normal`], to the bit.
+#[inline(always)]
+pub fn normal_lanes<V: Vector>(
+    simd: V,
+    seeds: &[u64; LANES],
+    episodes: &[u64; LANES],
+    steps: &[u32; LANES],
+    kind: Kind,
+    index: u32,
+) -> V::Float {
+    quantile_lanes(simd, uniform_lanes(simd, seeds, episodes, steps, kind, index))
+}
+
+/// Two standard normal draws for each lane: as [`Streams::normals`], to the bit.
+#[inline(always)]
+pub fn normals_lanes<V: Vector>(
+    simd: V,
+    seeds: &[u64; LANES],
+    episodes: &[u64; LANES],
+    steps: &[u32; LANES],
+    kind: Kind,
+    index: u32,
+) -> [V::Float; 2] {
+    let words = words_lanes(simd, seeds, episodes, steps, kind, index);
+    let one = quantile_lanes(simd, simd.open_interval(words[0], words[1]));
+    [one, quantile_lanes(simd, simd.open_interval(words[2], words[3]))]
 }
 
 /// Uniform draws of one seed and one episode, of the steps 0, 1, 2, ...: as [`Streams::uniform`] of index 0, to the bit.
@@ -153,17 +205,8 @@ impl Work for Fill<'_> {
     }
 }
 
-/// A standard normal draw for each lane: as [`Streams::normal`], to the bit.
 #[inline(always)]
-pub fn normal_lanes<V: Vector>(
-    simd: V,
-    seeds: &[u64; LANES],
-    episodes: &[u64; LANES],
-    steps: &[u32; LANES],
-    kind: Kind,
-    index: u32,
-) -> V::Float {
-    let p = uniform_lanes(simd, seeds, episodes, steps, kind, index);
+fn quantile_lanes<V: Vector>(simd: V, p: V::Float) -> V::Float {
     let (z, r) = quantile_but_far(simd, p);
     if simd.splat(FAR).below(r).any() {
         // One draw in 10^11.

@@ -5,13 +5,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::batch::Batch;
-use crate::bidding::{ACTION_WIDTH, Action};
+use crate::bidding::{ACTION_WIDTH, Action, Bids};
 use crate::error::{Error, Result};
 use crate::nn::{TILE, Tile, forward, lines};
 use crate::ppo::{Brain, Learner};
-use crate::rng::{Kind, normal_lanes};
+use crate::rng::{Kind, normals_lanes};
 use crate::shard::{SHARD, Shard};
-use crate::simd::{LANES, Vector, Work};
+use crate::simd::{LANES, Simd, Vector, Work};
 use crate::step::{Autoreset, Game, Outputs, step};
 
 /// What happened, step by step. M rows, one for each acting agent of each environment, row = environment * L + agent;
@@ -230,7 +230,7 @@ impl Batch {
             let Some(mut desk) = desks.iter().find_map(|desk| desk.try_lock().ok()) else {
                 unreachable!("more threads than desks")
             };
-            simd.run(Play { game, shard, out, party, piece, desk: &mut desk });
+            simd.run(Play { game, level: simd, shard, out, party, piece, desk: &mut desk });
         })?;
         let mut tally = Tally::default();
         for piece in pieces {
@@ -243,6 +243,7 @@ impl Batch {
 /// All steps of a shard.
 struct Play<'a, 'b, 'c> {
     game: &'a Game<'a>,
+    level: Simd,
     shard: &'a mut Shard,
     out: &'a mut Outputs<'b>,
     party: Party<'a>,
@@ -255,7 +256,7 @@ impl Work for Play<'_, '_, '_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { game, shard, out, party, piece, desk } = self;
+        let Self { game, level, shard, out, party, piece, desk } = self;
         let acting = game.seats.acting().len();
         let rows = shard.rows() * acting;
         let first = shard.first * acting;
@@ -264,8 +265,10 @@ impl Work for Play<'_, '_, '_> {
                 let mine = Mine { first, offset: i, stride: party.learners.len(), rows };
                 act(simd, learner, (*key, party.taken.wrapping_add(t as u32)), mine, t, out, piece, desk, i);
             }
-            let actions = &desk.actions[..rows * ACTION_WIDTH];
-            step(simd, game, Autoreset::SameStep, shard, actions, out);
+            let (actions, _) = desk.actions[..rows * ACTION_WIDTH].as_chunks();
+            let players = game.rivals.map(|rivals| rivals.decide(level, game.scenario, shard));
+            let bids = players.as_deref().map_or(Bids::only(actions), |players| players.bids(actions));
+            step(simd, game, Autoreset::SameStep, shard, bids, out);
             piece.keep(t, acting, game, out);
             if piece.any_cut(t, rows) {
                 for (i, (learner, _)) in party.learners.iter().enumerate() {
@@ -387,8 +390,8 @@ fn draw<V: Vector>(
         for (l, row) in rows.iter_mut().enumerate() {
             *row = (mine.first / mine.stride + done + at + l) as u64;
         }
-        for (part, noise) in noise.iter_mut().enumerate() {
-            let x = normal_lanes(simd, &[key; LANES], &rows, &[taken; LANES], Kind::Exploration, part as u32);
+        let drawn = normals_lanes(simd, &[key; LANES], &rows, &[taken; LANES], Kind::Exploration, 0);
+        for (noise, x) in noise.iter_mut().zip(drawn) {
             noise[at..][..LANES].copy_from_slice(&simd.narrow(x));
         }
     }

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::observers::{Feature, Varies, View, week_hour};
 use crate::scenario::{Scenario, WEEK};
-use crate::seats::Seats;
 use crate::shard::Shard;
 use crate::simd::{LANES, Vector};
 
@@ -13,6 +12,8 @@ use crate::simd::{LANES, Vector};
 /// other, of which all but one are zero in each column, and then what is the agent's own.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
+    /// Who sees the rows: L agents' places.
+    agents: Vec<usize>,
     /// What never changes, zero elsewhere, (L, F).
     fixed: Vec<f32>,
     /// What the clock shows, zero elsewhere, (hours of a week, F).
@@ -24,12 +25,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// Sorts the features of a scenario and writes those that never change, for the agents that act.
-    pub fn new(scenario: &Scenario, seats: &Seats) -> Self {
+    /// Sorts the features of a scenario and writes those that never change, for the agents at these places.
+    pub fn new(scenario: &Scenario, agents: &[usize]) -> Self {
         let width = scenario.width;
         let blank = |rows: usize| vec![0.0; rows * width];
-        let (fixed, clock) = (blank(seats.acting().len()), blank(WEEK as usize));
-        let mut template = Self { fixed, clock, market: vec![], own: vec![] };
+        let (fixed, clock) = (blank(agents.len()), blank(WEEK as usize));
+        let mut template = Self { agents: agents.to_vec(), fixed, clock, market: vec![], own: vec![] };
         let any_shard = Shard::new(scenario, 0, 1, 0);
         let view = View::new(scenario, &any_shard, 0);
         let mut at = 0;
@@ -37,7 +38,7 @@ impl Template {
             let end = at + columns;
             match feature.varies() {
                 Varies::Episode if !scenario.is_randomised() => {
-                    for (row, &agent) in template.fixed.chunks_exact_mut(width).zip(seats.acting()) {
+                    for (row, &agent) in template.fixed.chunks_exact_mut(width).zip(agents) {
                         feature.write(&view, agent, &mut row[at..end]);
                     }
                 }
@@ -55,17 +56,16 @@ impl Template {
     }
 }
 
-/// Writes the observations of a whole shard, (S, L, F), for the acting agents.
+/// Writes the observations of a whole shard, (S, L, F), for the agents of a template.
 #[inline(always)]
 pub fn observe<V: Vector>(
     simd: V,
     scenario: &Scenario,
     template: &Template,
-    seats: &Seats,
     shard: &mut Shard,
     observations: &mut [f32],
 ) {
-    let stride = seats.acting().len() * scenario.width;
+    let stride = template.fixed.len();
     let mut market_rows = std::mem::take(&mut shard.scratch.market_rows);
     for block in 0..shard.blocks() {
         let rows = block * LANES..shard.rows().min((block + 1) * LANES);
@@ -73,7 +73,7 @@ pub fn observe<V: Vector>(
         let out = &mut observations[rows.start * stride..rows.end * stride];
         lay_over(scenario.width, &template.fixed, &market_rows, out);
         if !template.own.is_empty() {
-            write_own(scenario, template, seats, shard, rows, observations);
+            write_own(scenario, template, shard, rows, observations);
         }
     }
     shard.scratch.market_rows = market_rows;
@@ -196,19 +196,12 @@ fn both<const N: usize>(a: [f32; N], b: [f32; N]) -> [f32; N] {
 
 /// Writes what is each agent's own.
 #[inline(never)]
-fn write_own(
-    scenario: &Scenario,
-    template: &Template,
-    seats: &Seats,
-    shard: &Shard,
-    rows: Range<usize>,
-    observations: &mut [f32],
-) {
-    let (width, acting) = (scenario.width, seats.acting());
+fn write_own(scenario: &Scenario, template: &Template, shard: &Shard, rows: Range<usize>, observations: &mut [f32]) {
+    let (width, agents) = (scenario.width, &template.agents);
     for row in rows {
         let market = View::new(scenario, shard, row);
-        let out = observations[row * acting.len() * width..].chunks_exact_mut(width);
-        for (out, &agent) in out.zip(acting) {
+        let out = observations[row * agents.len() * width..].chunks_exact_mut(width);
+        for (out, &agent) in out.zip(agents) {
             for &(feature, from, to) in &template.own {
                 feature.write(&market, agent, &mut out[from..to]);
             }

@@ -197,6 +197,11 @@ impl Scenario {
         self.spec.generators.len()
     }
 
+    /// One label per number of an observation, (F,).
+    pub fn labels(&self) -> Vec<String> {
+        self.features.iter().flat_map(|(feature, _)| feature.labels(self.agents())).collect()
+    }
+
     /// Availability of every unit in a series hour, or None when all are always available.
     #[inline]
     pub fn availability_at(&self, hour: u32) -> Option<&[f64]> {

@@ -5,13 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::scenario::{Scenario, fnv1a};
-use crate::seats::Seats;
 use crate::shard::{Cells, Shard};
 use crate::simd::LANES;
 use crate::step::Outputs;
 
 /// Changes whenever the encoding does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: &[u8; 4] = b"VMKT";
 const CHECKSUM: usize = size_of::<u64>();
 
@@ -42,7 +41,8 @@ struct Snapshot {
     version: u32,
     fingerprint: u64,
     limit: Option<u32>,
-    seats: Seats,
+    /// See [`crate::seats::Seats::fingerprint`].
+    seats: u64,
     shards: Vec<Saved>,
     last: LastStep,
 }
@@ -54,7 +54,7 @@ impl Batch {
             version: VERSION,
             fingerprint: self.scenario.fingerprint,
             limit: self.limit,
-            seats: self.seats.clone(),
+            seats: self.seats.fingerprint(),
             shards: self.shards.iter().map(|shard| Saved::new(&self.scenario, shard, self.knows_offers())).collect(),
             last,
         };
@@ -89,7 +89,7 @@ impl Batch {
             let reason = format!("was taken of {envs} environments, this engine has {}", self.layout().envs);
             return Err(bad(&reason));
         }
-        if snapshot.seats != self.seats {
+        if snapshot.seats != self.seats.fingerprint() {
             return Err(bad("was taken with other seats: set the same agents and rivals first"));
         }
         if snapshot.limit != self.limit {

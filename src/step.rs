@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use crate::ahead::Ahead;
-use crate::bidding::{self, Action};
+use crate::bidding::{self, Bids};
 use crate::clearing;
 use crate::numbers::{Number, WithNumbers};
 use crate::publish;
 use crate::rewards;
+use crate::rivals::Rivals;
 use crate::rows::{self, Template};
 use crate::scenario::Scenario;
 use crate::seats::Seats;
@@ -38,6 +39,8 @@ pub struct Game<'a> {
     pub template: &'a Template,
     /// Who plays whom.
     pub seats: &'a Seats,
+    /// The mixtures among them, if there are any.
+    pub rivals: Option<&'a Rivals>,
     /// Episodes are cut after so many steps, if set.
     pub limit: Option<u32>,
     /// A step writes more than the caches hold.
@@ -77,8 +80,8 @@ pub struct Step<'a, 'b> {
     pub autoreset: Autoreset,
     /// The environments.
     pub shard: &'a mut Shard,
-    /// (S, L, 2), finite.
-    pub actions: &'a [f32],
+    /// What everybody bids.
+    pub bids: Bids<'a>,
     /// The caller's buffers.
     pub out: &'a mut Outputs<'b>,
 }
@@ -112,7 +115,7 @@ impl Work for Observe<'_, '_> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Game { scenario, template, seats, .. } = *self.game;
-        rows::observe(simd, scenario, template, seats, self.shard, self.out.observations);
+        rows::observe(simd, scenario, template, self.shard, self.out.observations);
         let size = seats.acting().len() * scenario.width;
         for row in 0..self.shard.rows() {
             let (head, lane) = self.shard.head(row);
@@ -164,35 +167,34 @@ impl Work for Step<'_, '_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        step(simd, self.game, self.autoreset, self.shard, self.actions, self.out);
+        step(simd, self.game, self.autoreset, self.shard, self.bids, self.out);
     }
 }
 
-/// One step of every environment of a shard. `actions` is (S, L, 2), finite.
+/// One step of every environment of a shard.
 #[inline(always)]
 pub fn step<V: Vector>(
     simd: V,
     game: &Game<'_>,
     autoreset: Autoreset,
     shard: &mut Shard,
-    actions: &[f32],
+    bids: Bids<'_>,
     out: &mut Outputs<'_>,
 ) {
     let Game { scenario, template, seats, .. } = *game;
     // Finished rows are stepped with the others, which does no harm, and then reset: no stage needs a mask.
     let resetting = mark_finished(shard);
 
-    let (actions, _) = actions.as_chunks();
     for block in 0..shard.blocks() {
         let rows = block * LANES..shard.rows().min((block + 1) * LANES);
-        let actions = &actions[rows.start * seats.acting().len()..];
+        let bids = bids.from_block(block, seats.acting().len());
         let (state, numbers, scratch) = shard.block(block);
-        numbers.with(simd, block, Play { game, block: state, scratch, actions, rows, out });
+        numbers.with(simd, block, Play { game, block: state, scratch, bids, rows, out });
     }
     if resetting {
         reset(simd, game, shard, |_| (None, None), out);
     }
-    rows::observe(simd, scenario, template, seats, shard, out.observations);
+    rows::observe(simd, scenario, template, shard, out.observations);
 
     if autoreset == Autoreset::SameStep && mark_finished(shard) {
         reset_at_once(simd, game, shard, out);
@@ -204,8 +206,8 @@ struct Play<'a, 'b> {
     game: &'a Game<'a>,
     block: Block<'a>,
     scratch: &'a mut Working,
-    /// (rows, L) from the block's first row on.
-    actions: &'a [Action],
+    /// From the block's first row on.
+    bids: Bids<'a>,
     /// The block's rows in the shard.
     rows: Range<usize>,
     out: &'a mut Outputs<'b>,
@@ -216,10 +218,10 @@ impl<V: Vector> WithNumbers<V> for Play<'_, '_> {
 
     #[inline(always)]
     fn run<N: Number>(self, simd: V, numbers: &[N]) {
-        let Self { game, mut block, scratch, actions, rows, out } = self;
+        let Self { game, mut block, scratch, bids, rows, out } = self;
         let scenario = game.scenario;
         let ahead = if game.large { ahead(game, &rows, out) } else { Ahead::nothing() };
-        bidding::offer(simd, scenario, game.seats, numbers, &mut block, actions, ahead);
+        bidding::offer(simd, scenario, game.seats, numbers, &mut block, bids, ahead);
         clearing::clear(simd, scenario, numbers, &mut block, scratch);
         settle::settle(simd, scenario, numbers, &block, &mut scratch.profits);
         rewards::reward(simd, scenario, game.seats, numbers, &block, scratch);
@@ -290,7 +292,7 @@ fn reset_at_once<V: Vector>(simd: V, game: &Game<'_>, shard: &mut Shard, out: &m
         }
     }
     begin_episodes(simd, scenario, shard, |_| (None, None));
-    rows::observe(simd, scenario, template, seats, shard, out.observations);
+    rows::observe(simd, scenario, template, shard, out.observations);
 }
 
 /// Starts the next episode of each marked environment: episode 0 where it has none yet or gets a seed.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Result;
 use crate::outputs::{End, Layout, Rows};
 use crate::pool::Pool;
+use crate::rivals::Rivals;
 use crate::shard::{SHARD, Shard};
 use crate::step::{Game, Outputs};
 
@@ -18,10 +19,9 @@ const PART: usize = 4;
 /// cache, and each buffer is still written in runs that are long enough for memory.
 const TOGETHER: usize = 4096;
 
-/// Threads that are worth waking for so many steps.
-pub fn tasks(pool: &Pool, layout: Layout, steps: usize) -> usize {
-    let worth = steps * layout.envs * layout.agents / WORTH;
-    pool.threads().min(worth).min(layout.envs.div_ceil(SHARD))
+/// Threads that are worth waking for so many agents.
+pub fn tasks(pool: &Pool, layout: Layout, agents: usize) -> usize {
+    pool.threads().min(agents / WORTH).min(layout.envs.div_ceil(SHARD))
 }
 
 /// What stays the same while the shards are walked.
@@ -43,7 +43,9 @@ impl Walk<'_> {
         R: Rows<'b>,
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
-        let tasks = tasks(self.pool, self.layout, out.as_mut().len() * self.effort);
+        let players = self.game.rivals.map_or(0, Rivals::work);
+        let agents = out.as_mut().len() * self.effort * self.layout.envs * (self.layout.agents + players);
+        let tasks = tasks(self.pool, self.layout, agents);
         let mut all = Piece { shards, out };
         if tasks < 2 {
             self.over(all, body);

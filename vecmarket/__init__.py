@@ -18,6 +18,7 @@ from vecmarket.config import (
 )
 from vecmarket.engine import Engine, Trace
 from vecmarket.envs import MarketEnv, MarketVectorEnv, register_envs
+from vecmarket.policies import MlpPolicy, PolicyPool
 from vecmarket.replay import ReplayBatch, ReplayBuffer
 
 __all__ = [
@@ -30,8 +31,10 @@ __all__ = [
     "MarketEnv",
     "MarketRules",
     "MarketVectorEnv",
+    "MlpPolicy",
     "Normal",
     "Number",
+    "PolicyPool",
     "ReplayBatch",
     "ReplayBuffer",
     "Reward",

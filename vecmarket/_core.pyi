@@ -1,7 +1,7 @@
 """Types of the compiled core. `N` environments, `A` agents, `L` acting agents, `F` features, `k` steps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Engine",
+    "Policy",
     "ReplayBuffer",
     "Trainer",
     "__version__",
@@ -17,6 +18,7 @@ __all__ = [
     "clear",
     "clear_one",
     "clear_plain",
+    "feature_names",
     "names",
     "ppo_gradient",
     "train",
@@ -26,6 +28,7 @@ __all__ = [
 __version__: str
 
 def check_scenario(scenario: Any) -> None: ...
+def feature_names(scenario: Any) -> list[str]: ...  # (F,)
 def names() -> dict[str, list[str]]: ...
 def build_info() -> dict[str, Any]: ...
 def clear(
@@ -61,6 +64,36 @@ def clear_plain(
     # as `clear_one`; None where the arguments have to be converted or refused first
 ) -> tuple[float, NDArray[np.float64], float, float, int] | None: ...
 
+@final
+class Policy:
+    """A Gaussian policy with frozen weights."""
+
+    # Arrays are float32; parameters are of each layer the weights, (out, in), then the biases, (out,).
+    def __new__(
+        cls,
+        widths: Sequence[int],
+        activation: str,
+        parameters: NDArray[np.float32],
+        centre: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        std: NDArray[np.float32],
+        low: NDArray[np.float32],
+        high: NDArray[np.float32],
+        sampled: bool,
+    ) -> Policy: ...
+    def mean(self, observations: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...  # (N, A)
+    def sample(
+        self,
+        observations: NDArray[np.float32],  # (N, F)
+        seeds: NDArray[np.uint64],  # (N,)
+        episodes: NDArray[np.uint64],  # (N,)
+        steps: NDArray[np.uint32],  # (N,)
+        agent: int,
+        threads: int,
+    ) -> NDArray[np.float32]: ...  # (N, A)
+    @property
+    def fingerprint(self) -> int: ...
+
 @disjoint_base
 class Engine:
     """N independent markets stepped together."""
@@ -72,7 +105,8 @@ class Engine:
         *,
         seed: int = 0,
         threads: int = 0,
-        seats: Sequence[str | float] | None = None,
+        # "acts", "truthful", a markup, a `vecmarket.MlpPolicy` or a `vecmarket.PolicyPool`
+        seats: Sequence[Any] | None = None,
         max_episode_steps: int | None = None,
     ) -> Engine: ...
     def reset(
@@ -93,7 +127,7 @@ class Engine:
     ) -> dict[str, NDArray[Any]]: ...
     def snapshot(self) -> bytes: ...
     def restore(self, state: bytes) -> None: ...
-    def set_seats(self, seats: Sequence[str | float] | None) -> None: ...
+    def set_seats(self, seats: Sequence[Any] | None) -> None: ...
     @property
     def num_envs(self) -> int: ...
     @property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from vecmarket.config import Scenario
+    from vecmarket.policies import Seat
 
 __all__ = ["Engine", "Policy", "Trace", "record_episode"]
 
@@ -75,7 +76,7 @@ def record_episode(
     scenario: Scenario,
     policy: Policy = None,
     *,
-    seats: Sequence[str | float] | None = None,
+    seats: Sequence[Seat] | None = None,
     seed: int = 0,
     start: int | None = None,
     max_episode_steps: int | None = None,
@@ -89,8 +90,8 @@ def record_episode(
     policy
         How the acting agents bid; None is truthfully: everything offered at SRMC.
     seats
-        One per agent, as the engine takes them: ``"acts"``, ``"truthful"`` or a fixed markup in $/MWh; None
-        where all act.
+        One per agent, as the engine takes them: ``"acts"``, ``"truthful"``, a fixed markup in $/MWh, an
+        `MlpPolicy` or a `PolicyPool`; None where all act.
     seed
         Seed of the environment; the episode is its first.
     start

@@ -176,7 +176,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Changes who plays whom: one seat per agent, "acts", "truthful" or a number (a fixed markup in $/MWh).
+    /// Changes who plays whom: one seat per agent, "acts", "truthful", a number (a fixed markup in $/MWh), a policy or a
+    /// pool of them.
     #[pyo3(signature = (seats))]
     fn set_seats(&self, py: Python<'_>, seats: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let mut guard = self.lock()?;
@@ -190,7 +191,7 @@ impl Engine {
         }
         fresh.write(py, |out, _| {
             detached(py, || {
-                batch.set_seats(seats);
+                batch.set_seats(seats)?;
                 batch.observe(out)
             })
         })?;
@@ -225,7 +226,7 @@ impl Engine {
     }
     #[getter]
     fn feature_names(&self) -> Vec<String> {
-        self.scenario.spec.observation.iter().flat_map(|feature| feature.labels(self.scenario.agents())).collect()
+        self.scenario.labels()
     }
     #[getter]
     fn acting(&self) -> PyResult<Vec<usize>> {

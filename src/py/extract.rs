@@ -1,13 +1,16 @@
 //! Python objects become a [`Spec`]; a wrong type is named with its place.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
+use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::observers::Feature;
 use crate::rewards::Term;
-use crate::seats::{Seat, Seats};
+use crate::seats::{Mixture, Player, Seat, Seats};
 use crate::spec::{
     Availability, BiddingRule, DemandSpec, EpisodeEnd, EpisodeStart, GeneratorSpec, Kink, Number, Pricing, RewardScale,
     RewardSpec, RulesSpec, Scarcity, Spec, TieBreak,
@@ -71,10 +74,46 @@ pub fn seats(value: Option<Any<'_, '_>>, agents: usize) -> Result<Seats> {
         let path = format!("seats[{i}]");
         seats.push(match seat.extract::<String>() {
             Ok(name) => Seat::parse(&path, &name)?,
-            Err(_) => Seat::Markup(float_or(seat, &path, "a name or a number")?),
+            Err(_) => match mixture(seat, &path)? {
+                Some(mixture) => Seat::Mixed(Arc::new(mixture)),
+                None => Seat::Markup(float_or(seat, &path, SEAT)?),
+            },
         });
     }
     Seats::new(seats, agents)
+}
+
+/// What a seat may be.
+const SEAT: &str = "a name, a number, a policy or a pool of them";
+
+/// Reads a `vecmarket.MlpPolicy` or a `vecmarket.PolicyPool`, told by their fields; None for anything else.
+fn mixture(seat: Any<'_, '_>, path: &str) -> Result<Option<Mixture>> {
+    if let Some(policy) = policy(seat) {
+        return Ok(Some(Mixture::only(policy)));
+    }
+    let (Ok(members), Ok(weights)) = (seat.getattr("members"), seat.getattr("weights")) else {
+        return Ok(None);
+    };
+    let mut players = vec![];
+    for (i, member) in items(&members, &format!("{path}: members"))?.iter().enumerate() {
+        let path = format!("{path}: members[{i}]");
+        players.push(match (policy(member), member.extract::<String>()) {
+            (Some(policy), _) => Player::Policy(policy),
+            (None, Ok(name)) if name == "truthful" => Player::Markup(0.0),
+            (None, Ok(name)) => {
+                let legal = "\"truthful\", a number (a fixed markup in $/MWh) or a policy";
+                return Err(Error::value(path, format!("unknown name {name:?}; the legal ones are {legal}")));
+            }
+            (None, Err(_)) => Player::Markup(float_or(member, &path, "a name, a number or a policy")?),
+        });
+    }
+    let weights = if weights.is_none() { None } else { Some(series(&weights, &format!("{path}: weights"))?) };
+    Mixture::new(path, players, weights).map(Some)
+}
+
+fn policy(value: Any<'_, '_>) -> Option<Arc<crate::policy::Policy>> {
+    let core = value.getattr("core").ok()?;
+    Some(core.cast::<Policy>().ok()?.get().shared())
 }
 
 /// Seeds per environment: an int s gives environment i the seed s + i, a sequence seeds each, None goes on.
@@ -131,6 +170,24 @@ pub fn integer(value: Any<'_, '_>, path: &str) -> Result<i64> {
 /// Reads a number.
 pub fn real(value: Any<'_, '_>, path: &str) -> Result<f64> {
     float_or(value, path, "a number")
+}
+
+/// Reads widths of layers; the policy tells which are legal.
+pub fn widths(value: Any<'_, '_>, path: &str) -> Result<Vec<usize>> {
+    let width = |(i, item): (usize, &Bound<'_, PyAny>)| {
+        let path = format!("{path}[{i}]");
+        let width = integer(item, &path)?;
+        usize::try_from(width).map_err(|_| Error::value(path, format!("must be >= 0, got {width}")))
+    };
+    items(value, path)?.iter().enumerate().map(width).collect()
+}
+
+/// Reads the place of an agent.
+pub fn place(value: Any<'_, '_>, path: &str) -> Result<u32> {
+    const MOST: u32 = (1 << 24) - 1;
+    let place = integer(value, path)?;
+    let legal = u32::try_from(place).ok().filter(|place| *place <= MOST);
+    legal.ok_or_else(|| Error::value(path, format!("must be in 0..{MOST}, got {place}")))
 }
 
 /// Reads a string.

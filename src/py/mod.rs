@@ -5,6 +5,7 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod policy;
 mod replay;
 mod stepper;
 mod trainer;
@@ -16,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::{Error, Result};
+use crate::nn::Activation;
 use crate::observers::{Feature, PRESETS};
 use crate::replay::Storage;
 use crate::rewards::Term;
@@ -54,6 +56,12 @@ fn check_scenario(scenario: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
+/// The names of the numbers that an agent of a scenario is shown.
+#[pyfunction]
+fn feature_names(scenario: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    Ok(Scenario::compile(extract::spec(scenario)?)?.labels())
+}
+
 /// The names that users write, by where they write them.
 #[pyfunction]
 fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -72,6 +80,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("autoreset", Autoreset::NAMES)?;
     dict.set_item("seats", Seat::NAMES)?;
     dict.set_item("replay_storage", Storage::NAMES)?;
+    dict.set_item("activations", Activation::NAMES)?;
     Ok(dict)
 }
 
@@ -94,11 +103,13 @@ mod _core {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
+    use super::policy::Policy;
+    #[pymodule_export]
     use super::replay::ReplayBuffer;
     #[pymodule_export]
     use super::trainer::{Trainer, ppo_gradient, train, training_figures};
     #[pymodule_export]
-    use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
+    use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, feature_names, names};
     use pyo3::prelude::*;
 
     #[pymodule_init]

@@ -27,7 +27,7 @@ impl Stepper {
     /// One step; returns whether it marks any environment: as reset instead of stepped, or as ended and reset at once.
     pub fn step(&mut self, py: Python<'_>, actions: &[f32], autoreset: Autoreset) -> Result<bool> {
         let Self { batch, buffers } = self;
-        let brief = batch.layout().envs * batch.layout().agents <= BRIEF;
+        let brief = batch.work() <= BRIEF;
         buffers.write(py, |out, marks| {
             let work = || step(batch, actions, autoreset, out, marks);
             if brief { attached(work) } else { detached(py, work) }

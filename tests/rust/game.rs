@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use vecmarket::batch::{Batch, Layout, Resets};
 use vecmarket::error::Result;
+use vecmarket::nn::{Activation, Shape};
 use vecmarket::observers::Feature;
+use vecmarket::policy::{Policy, Weights};
+use vecmarket::rng::{Kind, Streams};
 use vecmarket::scenario::Scenario;
 use vecmarket::seats::Seats;
 use vecmarket::spec::{
@@ -105,8 +108,12 @@ pub struct Game {
 
 impl Game {
     pub fn new(spec: Spec, envs: i64, seed: u64, threads: i64) -> Self {
+        let seats = Seats::all_act(spec.generators.len());
+        Self::seated(spec, envs, seed, threads, seats)
+    }
+
+    pub fn seated(spec: Spec, envs: i64, seed: u64, threads: i64, seats: Seats) -> Self {
         let scenario = Arc::new(Scenario::compile(spec).expect("a legal scenario"));
-        let seats = Seats::all_act(scenario.agents());
         let batch = Batch::new(scenario, envs, seed, threads, seats).expect("a legal batch");
         let buffers = Buffers::new(batch.layout(), 1);
         Self { batch, buffers }
@@ -119,6 +126,29 @@ impl Game {
     pub fn step(&mut self, actions: &[f32], autoreset: Autoreset) -> Result<()> {
         self.batch.step(actions, autoreset, self.buffers.outputs())
     }
+}
+
+/// A policy that sees what the agents of a market with so many of them see, with drawn weights.
+pub fn policy(agents: usize, seed: u64, hidden: &[usize], sampled: bool) -> Arc<Policy> {
+    let shape =
+        Shape { inputs: 4 + 2 * (agents - 1), hidden: hidden.to_vec(), outputs: 2, activation: Activation::Tanh };
+    frozen(shape, seed, sampled)
+}
+
+/// A policy with drawn weights.
+pub fn frozen(shape: Shape, seed: u64, sampled: bool) -> Arc<Policy> {
+    let uniform = |i| Streams::new(seed, 0).uniform(0, Kind::Parameter, i) as f32;
+    let weights = Weights {
+        parameters: (0..shape.parameters() as u32).map(|i| 1.2 * uniform(i) - 0.6).collect(),
+        centre: vec![0.25; shape.inputs],
+        scale: vec![0.5; shape.inputs],
+        std: vec![0.2, 0.4],
+        low: vec![0.0, -10.0],
+        high: vec![1.0, 10.0],
+        sampled,
+        shape,
+    };
+    Arc::new(Policy::new(weights).expect("a legal policy"))
 }
 
 /// Actions that differ between environments, agents and steps, and leave the box now and then.

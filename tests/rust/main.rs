@@ -7,4 +7,5 @@ mod game;
 mod lanes;
 mod networks;
 mod replay;
+mod rivals;
 mod rng;

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from vecmarket import _core
 from vecmarket.checks import real_number
+from vecmarket.policies import MlpPolicy, PolicyPool, Seat
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,8 +26,9 @@ ALL = "all"
 Bid: TypeAlias = "Callable[[NDArray[np.float32]], ArrayLike]"
 """A rival in Python: f(observations (N, F) float32) -> actions (N, 2)."""
 
-Rival: TypeAlias = "str | float | Bid | None"
-"""None or ``"truthful"``: everything at SRMC. A number: everything at that markup, $/MWh. Or a callable."""
+Rival: TypeAlias = "str | float | MlpPolicy | PolicyPool | Bid | None"
+"""None or ``"truthful"``: everything at SRMC. A number: everything at that markup, $/MWh. A policy or a pool,
+which the engine plays. Or a callable."""
 
 Rivals: TypeAlias = "Rival | Sequence[Rival] | Mapping[str | int, Rival]"
 """One rival for every other agent; one per agent, by place; or one by name or place, the others truthful."""
@@ -38,12 +41,12 @@ class Seats:
     Attributes
     ----------
     engine
-        One per agent, as the engine takes them: ``"acts"``, ``"truthful"`` or a fixed markup in $/MWh, (A,).
+        One per agent, as the engine takes them, (A,).
     bidders
         The rivals that Python plays, by their place.
     """
 
-    engine: tuple[str | float, ...]
+    engine: tuple[Seat, ...]
     bidders: Mapping[int, Bid]
 
 
@@ -73,7 +76,8 @@ def take_seats(scenario: Scenario, learner: int | None, rivals: Rivals) -> Seats
     Raises
     ------
     ValueError
-        When a rival's name, number or place cannot be used, or the lengths do not fit.
+        When a rival's name, number or place cannot be used, the lengths do not fit, or a policy takes other
+        observations than the scenario shows.
     TypeError
         When something is no rival at all.
     """
@@ -83,11 +87,14 @@ def take_seats(scenario: Scenario, learner: int | None, rivals: Rivals) -> Seats
             raise ValueError('rivals: must be None where learner is "all": no agent is left to play one')
         return Seats(("acts",) * agents, {})
 
-    seats: list[str | float] = []
+    seats: list[Seat] = []
     bidders: dict[int, Bid] = {}
     for place, rival in enumerate(_by_place(scenario, learner, rivals)):
         if place == learner:
             seats.append("acts")
+        elif isinstance(rival, MlpPolicy | PolicyPool):
+            _check_features(f"rivals[{scenario.agents[place]!r}]", rival, scenario)
+            seats.append(rival)
         elif callable(rival):
             seats.append("acts")
             bidders[place] = rival
@@ -132,6 +139,16 @@ def _by_place(scenario: Scenario, learner: int, rivals: Any) -> list[Any]:
     return entries
 
 
+def _check_features(where: str, rival: MlpPolicy | PolicyPool, scenario: Scenario) -> None:
+    """Refuse a policy that takes other observations than the scenario shows."""
+    shown = len(_core.feature_names(scenario))
+    policies = {"": rival} if isinstance(rival, MlpPolicy) else dict(enumerate(rival.members))
+    for i, policy in policies.items():
+        if isinstance(policy, MlpPolicy) and policy.num_features != shown:
+            which = f"{where}: " if i == "" else f"{where}: members[{i}] "
+            raise ValueError(f"{which}takes {policy.num_features} features, the environment shows {shown}")
+
+
 def _fixed(where: str, rival: Any) -> str | float:
     """Return the seat of a rival that the engine itself plays."""
     if rival is None:
@@ -140,10 +157,10 @@ def _fixed(where: str, rival: Any) -> str | float:
         if rival == "truthful":
             return rival
         raise ValueError(
-            f'{where}: unknown rival {rival!r}; the legal ones are "truthful", a markup or a callable'
+            f'{where}: unknown rival {rival!r}; the legal ones are "truthful", a markup, a policy, '
+            "a pool or a callable"
         )
     if isinstance(rival, bool | np.bool_) or not isinstance(rival, Real):
-        raise TypeError(
-            f'{where}: must be None, "truthful", a markup in $/MWh or a callable, got {type(rival).__name__}'
-        )
+        legal = 'None, "truthful", a markup in $/MWh, an MlpPolicy, a PolicyPool or a callable'
+        raise TypeError(f"{where}: must be {legal}, got {type(rival).__name__}")
     return real_number(where, rival)

@@ -36,9 +36,9 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
     learner
         The learning agent's place or name.
     rivals
-        How the others bid: None or ``"truthful"``, a markup in $/MWh, a callable f(observations (1, F)) ->
-        (1, 2), one of these per agent (None for the learner, or left out), or a mapping from names or places
-        (the others truthful).
+        How the others bid: None or ``"truthful"``, a markup in $/MWh, an `MlpPolicy` or a `PolicyPool`, which
+        the engine plays, a callable f(observations (1, F)) -> (1, 2), one of these per agent (None for the
+        learner, or left out), or a mapping from names or places (the others truthful).
     render_mode
         Must be None.
 
@@ -80,7 +80,7 @@ class MarketEnv(gym.Env["NDArray[np.float32]", "NDArray[np.float32]"]):
 
     @property
     def rivals(self) -> Rivals:
-        """How the other agents bid; can be set between episodes, within the observation space."""
+        """How the other agents bid; can be set, within the observation space, from the next step on."""
         return self._game.rivals
 
     @rivals.setter

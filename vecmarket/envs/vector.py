@@ -62,9 +62,10 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
     learner
         The learning agent's place or name, or ``"all"``.
     rivals
-        How the others bid: None or ``"truthful"``, a markup in $/MWh, a callable f(observations (N, F)) ->
-        (N, 2) that is called once per step, one of these per agent (None for the learner, or left out), or a
-        mapping from names or places (the others truthful). Can be set again between episodes.
+        How the others bid: None or ``"truthful"``, a markup in $/MWh, an `MlpPolicy` or a `PolicyPool`, which
+        the engine plays, a callable f(observations (N, F)) -> (N, 2) that is called once per step, one of
+        these per agent (None for the learner, or left out), or a mapping from names or places (the others
+        truthful). Can be set again; new rivals play from the next step on, also in running episodes.
     autoreset_mode
         Gymnasium's enum, or its name in any spelling: ``"next_step"``, ``"same_step"``, ``"disabled"``.
     copy
@@ -136,7 +137,7 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
 
     @property
     def rivals(self) -> Rivals:
-        """How the other agents bid; can be set between episodes, within the observation space."""
+        """How the other agents bid; can be set, within the observation space, from the next step on."""
         return self._game.rivals
 
     @rivals.setter

@@ -75,6 +75,7 @@ def test_every_table_is_measured_and_written(tmp_path: Path, monkeypatch: pytest
         advance_sizes=(1, 8),
         fleet_envs=8,
         torch_sizes=(8,),
+        inference_sizes=(1, 8),
         training_sizes=(8,),
         batched_sizes=((2, 8),),
         python_envs=8,

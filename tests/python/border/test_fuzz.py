@@ -117,6 +117,11 @@ OBJECTS: tuple[Any, ...] = (
     vm.Bidding(rule="x"),
     vm.Reward(scale="x"),
     memoryview(b"1234"),
+    vm.MlpPolicy([np.ones((2, 4))], [np.ones(2)]),
+    vm.PolicyPool([vm.MlpPolicy([np.ones((2, 9))], [np.ones(2)])]),
+    SimpleNamespace(core=1),
+    SimpleNamespace(members=(math.nan, "x", Liar()), weights=None),
+    SimpleNamespace(members=(1.0, 2.0), weights=(1.0, "x")),
 )
 SHAPES = (
     (),
@@ -330,6 +335,48 @@ def set_seats(border: Border) -> None:
     border.call(border.engine.set_seats, border.junk.any())
 
 
+POLICY: dict[str, Any] = {
+    "widths": [4, 3, 2],
+    "activation": "tanh",
+    "parameters": np.ones(23, np.float32),
+    "centre": np.zeros(4, np.float32),
+    "scale": np.ones(4, np.float32),
+    "std": np.ones(2, np.float32),
+    "low": np.zeros(2, np.float32),
+    "high": np.ones(2, np.float32),
+    "sampled": True,
+}
+ARRAYS: dict[str, Any] = {
+    "weights": [np.ones((3, 4)), np.ones((2, 3))],
+    "biases": [np.ones(3), np.ones(2)],
+    **{name: POLICY[name] for name in ("activation", "centre", "scale", "low", "high", "sampled")},
+}
+KEYS = ("observations", "seeds", "episodes", "steps", "agent", "threads")
+
+
+def policy(border: Border) -> None:
+    junk = border.junk
+    made = vm.MlpPolicy(**ARRAYS)
+    way = junk.random.randrange(6)
+    if way == 0:
+        border.call(_core.Policy, **{**POLICY, junk.random.choice(list(POLICY)): junk.any()})
+    elif way == 1:
+        border.call(vm.MlpPolicy, **{**ARRAYS, junk.random.choice(list(ARRAYS)): junk.any()})
+    elif way == 2:
+        border.call(vm.PolicyPool, junk.any(), *([junk.any()] if junk.random.random() < 0.5 else []))
+    elif way == 3:
+        border.call(made, junk.any(), **({"threads": junk.any()} if junk.random.random() < 0.3 else {}))
+    elif way == 4:
+        names = ("seed", "episode", "step", "agent", "threads")
+        keys = {name: junk.any() for name in names if name == "seed" or junk.random.random() < 0.3}
+        border.call(made.sample, np.ones((2, 4)), **keys)
+    else:
+        rows = np.ones((2, 4), np.float32)
+        given = (rows, *(np.ones(2, dtype) for dtype in ("u8", "u8", "u4")), 1, 1)
+        keys = dict(zip(KEYS, given, strict=True))
+        border.call(made.core.sample, **{**keys, junk.random.choice(KEYS): junk.any()})
+
+
 def restore(border: Border) -> None:
     junk = border.junk
     state = junk.mutated(border.state[0]) if junk.random.random() < 0.9 else junk.any()
@@ -357,7 +404,7 @@ def wrong_signature(border: Border) -> None:
     border.call(getattr(border.engine, name), *arguments, **{"nonsense": junk.any()})
 
 
-WAYS = (construct, change_a_field, clear, step, advance, reset, set_seats, restore, wrong_signature)
+WAYS = (construct, change_a_field, clear, step, advance, reset, set_seats, policy, restore, wrong_signature)
 
 
 @pytest.mark.filterwarnings("ignore:Casting complex values")

@@ -21,33 +21,37 @@ PYTHON: dict[str, set[str]] = {
     "config": {"_core"},
     "scenarios": {"checks", "config", "files"},
     "clearing": {"_core", "checks", "config"},
-    "engine": {"_core", "checks", "config"},
+    "policies": {"_core", "checks", "files"},
+    "engine": {"_core", "checks", "config", "policies"},
     "replay": {"_core", "checks"},
-    "envs": {"_core", "checks", "config", "scenarios"},
+    "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
     "training": {"_core", "config", "files", "scenarios", "envs"},
     "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
-    "__init__": {"_core", "clearing", "config", "engine", "envs", "replay"},
+    "__init__": {"_core", "clearing", "config", "engine", "envs", "policies", "replay"},
 }
 # These stand on top of everything.
 ANYTHING = {"cli", "report", "plots", "__main__"}
 # `Scenario.default()` and its like build scenarios; they import them when they are called.
-ON_CALL = {("config", "scenarios")}
+# A checkpoint is read by those who write it.
+ON_CALL = {("config", "scenarios"), ("policies", "training")}
 
 # Rust: each room may use those above it.
 RUST = (
     ("error", "ahead"),
     ("pool", "spec"),
-    ("simd", "slots"),
-    ("math", "publish"),
+    ("simd", "slots", "action"),
+    ("math", "publish", "nn"),
     ("rng",),
     ("scenario",),
+    ("policy",),
     ("seats", "numbers", "replay"),
     ("market",),
     ("shard",),
     ("series",),
     ("bidding", "clearing", "settle", "rewards", "observers"),
     ("rows",),
+    ("rivals",),
     ("step",),
     ("outputs",),
     ("walk",),

@@ -1,0 +1,270 @@
+//! What the engine's own players do in a step: before it, since their actions follow from the state.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::action::{ACTION_WIDTH, Action};
+use crate::bidding::Bids;
+use crate::error::{Error, Result};
+use crate::nn::Tile;
+use crate::policy::{Act, Policy};
+use crate::rng::{self, Kind};
+use crate::rows::{self, Template};
+use crate::scenario::Scenario;
+use crate::seats::{Mixture, Player, Seat, Seats};
+use crate::shard::{SHARD, Shard};
+use crate::simd::{LANES, Lanes, Simd, Vector, Work};
+
+/// Weights whose products take as long as the step of one agent of a large market.
+const WEIGHTS_OF_AN_AGENT: usize = 256;
+
+/// The agents that mixtures of players play, P of them.
+#[derive(Debug)]
+pub struct Rivals {
+    places: Vec<Place>,
+    /// Writes what they see.
+    template: Template,
+    /// Every policy once.
+    policies: Vec<Arc<Policy>>,
+    /// Which tile a policy works in: those of one shape share one.
+    tile: Vec<usize>,
+    /// Any policy draws its actions.
+    sampled: bool,
+    work: usize,
+    /// One for each thread that may come.
+    desks: Vec<Mutex<Desk>>,
+}
+
+/// One agent that a mixture plays.
+#[derive(Debug)]
+struct Place {
+    agent: usize,
+    mixture: Arc<Mixture>,
+    hands: Vec<Hand>,
+}
+
+/// How one player plays.
+#[derive(Debug, Clone, Copy)]
+struct Hand {
+    /// Place of its policy, or one past the last for none.
+    policy: u32,
+    /// $/MWh.
+    markup: f64,
+}
+
+/// Where a shard's players decide. S rows; holds nothing between steps.
+#[derive(Debug)]
+pub struct Desk {
+    /// What they see, (S, P, F).
+    observations: Vec<f32>,
+    /// Standard normal numbers, (S, P).
+    noise: Vec<Action>,
+    /// Which policy plays, (S, P).
+    policies: Vec<u32>,
+    /// The cells of the above, policy by policy, and where each policy's begin.
+    cells: Vec<u32>,
+    begins: Vec<usize>,
+    tiles: Vec<Tile>,
+    /// What they do, (S, P).
+    actions: Vec<Action>,
+    /// $/MWh, (S / 8 blocks, P).
+    markups: Vec<Lanes>,
+    /// P.
+    places: usize,
+}
+
+impl Desk {
+    /// What they bid, beside those who act.
+    #[inline]
+    pub fn bids<'a>(&'a self, acting: &'a [Action]) -> Bids<'a> {
+        Bids { acting, players: &self.actions, markups: &self.markups, places: self.places }
+    }
+}
+
+impl Rivals {
+    /// The mixtures among the seats, None where there are none. So many threads may ask for decisions at a time.
+    pub fn new(scenario: &Scenario, seats: &Seats, threads: usize) -> Result<Option<Self>> {
+        let mixtures = seats.seats().iter().enumerate();
+        let mixtures =
+            mixtures.filter_map(|(agent, seat)| if let Seat::Mixed(m) = seat { Some((agent, m)) } else { None });
+        let (mut places, mut policies) = (vec![], vec![]);
+        for (agent, mixture) in mixtures {
+            let several = mixture.players().len() > 1;
+            let mut hands = vec![];
+            for (i, player) in mixture.players().iter().enumerate() {
+                hands.push(match player {
+                    Player::Markup(markup) => (None, *markup),
+                    Player::Policy(policy) => {
+                        let member = if several { format!(": members[{i}]") } else { String::new() };
+                        check_width(&format!("seats[{agent}]{member}"), policy, scenario)?;
+                        (Some(place_of(policy, &mut policies)), 0.0)
+                    }
+                });
+            }
+            places.push((agent, mixture, hands));
+        }
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let none = policies.len();
+        let places: Vec<Place> = places
+            .into_iter()
+            .map(|(agent, mixture, hands)| {
+                let hand =
+                    |(policy, markup): (Option<usize>, f64)| Hand { policy: policy.unwrap_or(none) as u32, markup };
+                Place { agent, mixture: Arc::clone(mixture), hands: hands.into_iter().map(hand).collect() }
+            })
+            .collect();
+        let mut shapes: Vec<&Policy> = vec![];
+        let mut tile = vec![];
+        for policy in &policies {
+            let known = shapes.iter().position(|other| other.shape() == policy.shape());
+            tile.push(known.unwrap_or(shapes.len()));
+            if known.is_none() {
+                shapes.push(policy);
+            }
+        }
+        let agents: Vec<usize> = places.iter().map(|place| place.agent).collect();
+        let cells = SHARD * places.len();
+        let desk = || Desk {
+            observations: vec![0.0; cells * scenario.width],
+            noise: vec![[0.0; ACTION_WIDTH]; cells],
+            policies: vec![0; cells],
+            cells: vec![0; cells],
+            begins: vec![0; policies.len() + 2],
+            tiles: shapes.iter().map(|policy| policy.tile()).collect(),
+            actions: vec![[0.0; ACTION_WIDTH]; cells],
+            markups: vec![Lanes::default(); SHARD / LANES * places.len()],
+            places: places.len(),
+        };
+        let dearest = |place: &Place| {
+            let weights = place.hands.iter().filter_map(|hand| policies.get(hand.policy as usize));
+            weights.map(|policy| 1 + policy.shape().parameters() / WEIGHTS_OF_AN_AGENT).max().unwrap_or(0)
+        };
+        Ok(Some(Self {
+            template: Template::new(scenario, &agents),
+            sampled: policies.iter().any(|policy| policy.is_sampled()),
+            work: places.iter().map(dearest).sum(),
+            desks: (0..threads).map(|_| Mutex::new(desk())).collect(),
+            places,
+            policies,
+            tile,
+        }))
+    }
+
+    /// What they take time for in one environment, in steps of one agent of a large market.
+    pub fn work(&self) -> usize {
+        self.work
+    }
+
+    /// Decides in every environment of a shard.
+    pub fn decide(&self, simd: Simd, scenario: &Scenario, shard: &mut Shard) -> MutexGuard<'_, Desk> {
+        let mut guard = self.desk();
+        let desk = &mut *guard;
+        simd.run(Look { rivals: self, scenario, shard, desk });
+        let cells = shard.rows() * self.places.len();
+        desk.sort(cells);
+        let Desk { observations, noise, cells, begins, tiles, actions, .. } = desk;
+        for (i, policy) in self.policies.iter().enumerate() {
+            let rows = &cells[begins[i]..begins[i + 1]];
+            let noise = policy.is_sampled().then_some(&noise[..]);
+            simd.run(Act { policy, tile: &mut tiles[self.tile[i]], observations, rows, noise, actions });
+        }
+        for cell in &cells[begins[self.policies.len()]..begins[self.policies.len() + 1]] {
+            actions[*cell as usize] = [0.0; ACTION_WIDTH];
+        }
+        guard
+    }
+
+    /// A desk that is free; at best the one where this thread sat last time, which may still be in its core's cache.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        let (home, count) = (rayon::current_thread_index().unwrap_or(0), self.desks.len());
+        let free = (0..count).find_map(|away| self.desks[(home + away) % count].try_lock().ok());
+        free.unwrap_or_else(|| self.desks[home % count].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Desk {
+    /// Orders the first cells by policy.
+    fn sort(&mut self, count: usize) {
+        let Self { policies, cells, begins, .. } = self;
+        let policies = &policies[..count];
+        // Counted one further on, and so each sum is where a policy begins; each cell moves that on.
+        begins.fill(0);
+        for policy in policies {
+            begins[*policy as usize + 1] += 1;
+        }
+        for i in 1..begins.len() {
+            begins[i] += begins[i - 1];
+        }
+        for (cell, policy) in policies.iter().enumerate() {
+            let at = &mut begins[*policy as usize];
+            cells[*at] = cell as u32;
+            *at += 1;
+        }
+        // Where each began is where the one before it ended.
+        begins.rotate_right(1);
+        begins[0] = 0;
+    }
+}
+
+/// Finds out what the players of a shard see, who they are, and what noise they add.
+struct Look<'a> {
+    rivals: &'a Rivals,
+    scenario: &'a Scenario,
+    shard: &'a mut Shard,
+    desk: &'a mut Desk,
+}
+
+impl Work for Look<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { rivals, scenario, shard, desk } = self;
+        let count = rivals.places.len();
+        let cells = shard.rows() * count;
+        rows::observe(simd, scenario, &rivals.template, shard, &mut desk.observations[..cells * scenario.width]);
+        for (block, head) in shard.heads.iter().enumerate() {
+            let rows = LANES.min(shard.rows() - block * LANES);
+            for (p, place) in rivals.places.iter().enumerate() {
+                let (index, first) = (place.agent as u32, block * LANES * count + p);
+                let mut picked = [0; LANES];
+                if place.hands.len() > 1 {
+                    let step = [0; LANES];
+                    let u = rng::uniform_lanes(simd, &head.seed, &head.episode, &step, Kind::Rival, index);
+                    picked = simd.array(u).map(|u| place.mixture.pick(u));
+                }
+                let markups = &mut desk.markups[block * count + p];
+                for l in 0..rows {
+                    let Hand { policy, markup } = place.hands[picked[l]];
+                    desk.policies[first + l * count] = policy;
+                    markups[l] = markup;
+                }
+                if rivals.sampled {
+                    let noise = rng::normals_lanes(simd, &head.seed, &head.episode, &head.t, Kind::Action, index);
+                    let (one, other) = (simd.narrow(noise[0]), simd.narrow(noise[1]));
+                    for l in 0..rows {
+                        desk.noise[first + l * count] = [one[l], other[l]];
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_width(path: &str, policy: &Policy, scenario: &Scenario) -> Result<()> {
+    let (takes, shows) = (policy.features(), scenario.width);
+    if takes == shows {
+        return Ok(());
+    }
+    Err(Error::value(path, format!("takes {takes} features, the environment shows {shows}")))
+}
+
+/// The place of a policy, which is taken in if it is new.
+fn place_of(policy: &Arc<Policy>, policies: &mut Vec<Arc<Policy>>) -> usize {
+    let known = policies.iter().position(|other| Arc::ptr_eq(other, policy));
+    known.unwrap_or_else(|| {
+        policies.push(Arc::clone(policy));
+        policies.len() - 1
+    })
+}

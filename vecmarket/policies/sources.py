@@ -1,0 +1,168 @@
+"""Where policies come from and go to: torch modules, safetensors files, checkpoints.
+
+Nothing here imports torch before a checkpoint is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecmarket.files import write_atomically
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ACTIVATIONS", "of_checkpoint", "of_file", "of_module", "write_file"]
+
+ACTIVATIONS = {"Tanh": "tanh", "ReLU": "relu", "SiLU": "silu"}
+"""Activations by the names of torch's modules."""
+
+_FORMAT, _VERSION = "vecmarket-policy", "1"
+_BUFFERS = {
+    "centre": "centre",
+    "scale": "scale",
+    "log_std": "log_std",
+    "low": "action_low",
+    "high": "action_high",
+}
+"""Names of a policy's arrays in an `ActorCritic`."""
+
+
+def of_module(module: Any) -> dict[str, Any]:
+    """Return the arguments of `MlpPolicy` that a torch module holds.
+
+    Raises
+    ------
+    TypeError
+        When the module is no `ActorCritic` and no sequence of layers.
+    ValueError
+        When the layers are others than the core computes.
+    """
+    actor = getattr(module, "actor", None)
+    if actor is None:
+        return _sequence("module", module)
+    found = _sequence("module.actor", actor)
+    for name, buffer in _BUFFERS.items():
+        if hasattr(module, buffer):
+            found[name] = _numpy(getattr(module, buffer))
+    return found
+
+
+def of_file(path: Path) -> dict[str, Any]:
+    """Return the arguments of `MlpPolicy` that a safetensors file holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, no policy, or of another version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such policy file")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
+    if metadata.get("version") != _VERSION:
+        raise ValueError(
+            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}"
+        )
+    try:
+        activation = json.loads(metadata["shape"])["activation"]
+        return _tensors(tensors) | {"activation": activation}
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: incomplete policy: {error}") from error
+
+
+def of_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the arguments of `MlpPolicy` that a run's checkpoint holds; torch reads it.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no checkpoint.
+    ValueError
+        When the file is no checkpoint, damaged, or of another version.
+    """
+    from vecmarket.training.checkpoints import checkpoint_path, load_checkpoint
+
+    checkpoint = load_checkpoint(checkpoint_path(path))
+    try:
+        tensors = {name: _numpy(tensor) for name, tensor in checkpoint.learner["model"].items()}
+        return _tensors(tensors) | {"activation": checkpoint.config.ppo.activation}
+    except (KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: incomplete policy: {error}") from error
+
+
+def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -> None:
+    """Write a policy as a safetensors file, beside and renamed.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
+    import safetensors.numpy
+
+    tensors = {buffer: fields[name] for name, buffer in _BUFFERS.items()}
+    for i, (weight, bias) in enumerate(zip(fields["weights"], fields["biases"], strict=True)):
+        tensors |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
+    shape = {"hidden": list(widths[1:-1]), "activation": fields["activation"]}
+    metadata = {"format": _FORMAT, "version": _VERSION, "shape": json.dumps(shape)}
+    write_atomically(path, safetensors.numpy.save(tensors, metadata))
+
+
+def _tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Take the actor from the tensors of an `ActorCritic`, by their names."""
+    found: dict[str, Any] = {name: tensors[buffer] for name, buffer in _BUFFERS.items()}
+    # Linear layers stand at even places of the actor, activations in between.
+    count = len([name for name in tensors if name.startswith("actor.") and name.endswith(".weight")])
+    found["weights"] = [tensors[f"actor.{2 * i}.weight"] for i in range(count)]
+    found["biases"] = [tensors[f"actor.{2 * i}.bias"] for i in range(count)]
+    return found
+
+
+def _sequence(name: str, module: Any) -> dict[str, Any]:
+    """Return weights, biases and the activation of a sequence of torch's layers."""
+    try:
+        layers = list(module)
+    except TypeError:
+        raise TypeError(
+            f"{name}: must be an ActorCritic or a Sequential, got {type(module).__name__}"
+        ) from None
+    weights: list[NDArray[Any]] = []
+    biases: list[NDArray[Any]] = []
+    kinds: set[str] = set()
+    for i, layer in enumerate(layers):
+        kind = type(layer).__name__
+        wanted = ["Linear"] if i % 2 == 0 else list(ACTIVATIONS)
+        if kind not in wanted:
+            raise ValueError(f"{name}[{i}]: must be {' or '.join(wanted)}, got {kind}")
+        if i % 2 == 1:
+            kinds.add(kind)
+            continue
+        weights.append(_numpy(layer.weight))
+        biases.append(np.zeros(len(weights[-1])) if layer.bias is None else _numpy(layer.bias))
+    if len(layers) % 2 == 0:
+        raise ValueError(f"{name}: must end with a Linear layer")
+    if len(kinds) > 1:
+        raise ValueError(f"{name}: must have one kind of activation, got {' and '.join(sorted(kinds))}")
+    activation = ACTIVATIONS[kinds.pop()] if kinds else "tanh"
+    return {"weights": weights, "biases": biases, "activation": activation}
+
+
+def _numpy(tensor: Any) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().float().numpy()
+    return array
