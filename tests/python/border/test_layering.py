@@ -24,7 +24,7 @@ PYTHON: dict[str, set[str]] = {
     "engine": {"_core", "checks", "config"},
     "envs": {"_core", "checks", "config", "scenarios"},
     "adapters": {"config", "envs"},
-    "training": {"config", "files", "scenarios", "envs"},
+    "training": {"_core", "config", "files", "scenarios", "envs"},
     "evaluation": {"config", "files", "scenarios", "engine", "envs"},
     "__init__": {"_core", "clearing", "config", "engine", "envs"},
 }

@@ -194,21 +194,20 @@ class BestResponse:
 
     def _begin_turn(self) -> TrainingJobs:
         """Return the jobs of the turn: for each of its agents, one per start."""
-        game, rivals = self.run.game, tuple(self.profile)
-        jobs = []
-        for agent in self._turns[self._turn]:
+        game, seed, rivals = self.run.game, self.run.train.seed, tuple(self.profile)
+
+        def job(agent: int, k: int) -> Job:
             own = self.strategies[agent]
-            for k in range(game.starts):
-                jobs.append(
-                    Job(
-                        agent,
-                        rivals,
-                        job_seed(self.run.train.seed, self.round, agent, k),
-                        game.round_steps,
-                        own if k == 0 and game.start == "last" and isinstance(own, ActorCritic) else None,
-                        (0.0, math.atanh(k / game.starts)) if k else None,
-                    )
-                )
+            return Job(
+                agent,
+                rivals,
+                job_seed(seed, self.round, agent, k),
+                game.round_steps,
+                own if k == 0 and game.start == "last" and isinstance(own, ActorCritic) else None,
+                (0.0, math.atanh(k / game.starts)) if k else None,
+            )
+
+        jobs = [job(agent, k) for agent in self._turns[self._turn] for k in range(game.starts)]
         return TrainingJobs(jobs, self.scenario, self.run.train, withholding=game.withholding)
 
     def _end_turn(self, training: TrainingJobs) -> None:
@@ -220,10 +219,10 @@ class BestResponse:
             profit = self._against(profile, job.agent, policy)
             if job.agent not in best or profit > best[job.agent][0]:
                 best[job.agent] = profit, policy
-        for agent, (profit, policy) in best.items():
+        for agent, (profit, learned) in best.items():
             own = self._against(profile, agent, self.strategies[agent]) if self.pools else float(now[agent])
             if game.accept == "always" or profit - own > game.tolerance:
-                self.strategies[agent] = policy
+                self.strategies[agent] = learned
                 self._changed.add(agent)
             self._gains[agent] = (max(profit, own) if self.pools else profit) - float(now[agent])
         self._steps += training.steps

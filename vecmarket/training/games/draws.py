@@ -1,8 +1,8 @@
 """Where the random numbers of a game come from: each is keyed by what it is for, so that no order moves it.
 
-A game has one seed. Every training job, every draw of who updates and every mixture gets a hash of that seed and
-of its own place (round, agent, start), made by NumPy's `numpy.random.SeedSequence`. So a job's result does not
-depend on which jobs ran before it or beside it.
+A game has one seed. Every training job, every draw of who updates and every mixture gets a hash of that seed
+and of its own place (round, agent, start), made by NumPy's `numpy.random.SeedSequence`. So a job's result
+does not depend on which jobs ran before it or beside it.
 """
 
 from __future__ import annotations

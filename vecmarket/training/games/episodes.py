@@ -82,9 +82,9 @@ class FixedEpisodes:
                 bids[place] = frozen(scenario, strategy, mixture_seed(0, place))
             else:
                 seats[place] = strategy
-        if not bids:  # the engine wants somebody to act
-            assert not isinstance(profile[0], Pool)
-            seats[0], bids[0] = "acts", as_bid(scenario, profile[0])
+        if not bids:  # the engine wants somebody to act, and a truthful agent's action is exact
+            place = seats.index("truthful") if "truthful" in seats else 0
+            seats[place], bids[place] = "acts", as_bid(scenario, seats[place])
         engine = _core.Engine(scenario, len(self.days), threads=self.threads, seats=tuple(seats))
         observations = engine.reset(list(self.seeds), start=np.array(self.days, np.int64) * 24)
         actions = np.zeros((len(self.days), len(bids), 2), np.float32)

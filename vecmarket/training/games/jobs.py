@@ -176,8 +176,10 @@ class TrainingJobs:
         if job.start_from is not None:
             start_from(learner.model, job.start_from)
         if job.first_action is not None:
+            head = learner.model.actor[-1]
+            assert isinstance(head, torch.nn.Linear)
             with torch.no_grad():
-                learner.model.actor[-1].bias.copy_(torch.tensor(job.first_action))
+                head.bias.copy_(torch.tensor(job.first_action))
         return learner
 
     def _rounded(self, job: Job) -> int:

@@ -79,13 +79,15 @@ class LearnersEnv(VectorEnv[Array, Array, Array]):
         low, high = np.where(constant, np.minimum(low, 0), low), np.where(constant, np.maximum(high, 1), high)
         return Box(low, high, dtype=np.float32)
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Start new episodes in all markets; market m gets the seed ``seed + m``."""
         self.engine.reset(seed)
         return self._observations, {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """Step all markets; actions (rows, 2), float32. Infos have each row's profit, $, and its price, $/MWh."""
+        """Step all markets; actions (rows, 2), float32. Infos have each row's profit, $, and price, $/MWh."""
         count = len(self.learners)
         self.engine.step(actions.reshape(-1, count, 2), "same_step")
         terminated, truncated, over = (np.repeat(flag, count) for flag in self._flags)

@@ -70,7 +70,10 @@ def learning_agents(scenario: Scenario, game: GameConfig) -> tuple[int, ...]:
     if not game.agents:
         return tuple(range(len(scenario.agents)))
     # from the command line a place comes as text
-    named = [int(a) if isinstance(a, str) and a.isdecimal() and a not in scenario.agents else a for a in game.agents]
+    named = [
+        int(a) if isinstance(a, str) and a.isdecimal() and a not in scenario.agents else a
+        for a in game.agents
+    ]
     places = tuple(scenario.agent_index(agent) for agent in named)
     for place in places:
         if places.count(place) > 1:

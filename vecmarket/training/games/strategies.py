@@ -160,5 +160,3 @@ def _price_action(scenario: Scenario, markup: float) -> float:
     if abs(markup) > reach:
         raise ValueError(f"markup {markup}: must be within max_bid_delta, {reach} $/MWh")
     return math.atanh(markup / reach) if abs(markup) < reach else math.copysign(10.0, markup)
-
-

@@ -1,8 +1,8 @@
 """All agents learn at once, in the same markets: a policy each, or one policy for all.
 
-Nobody stands still here: what an agent learns from was played by others who learn too. The learning rate and
-the spread of the policies fall over the whole game, so it ends after its rounds, and a round is only how often
-the policies are judged and kept.
+Nobody stands still here: what an agent learns from was played by others who learn too. The learning rate
+and the spread of the policies fall over the whole game, so it ends after its rounds, and a round is only how
+often the policies are judged and kept.
 
 ============  ============================================================================================
 independent   one PPO learner per agent, each with its own networks, optimiser and randomness; every learner
@@ -125,7 +125,9 @@ class Together:
             played = env.step(actions)
             for k, learner in enumerate(learners):
                 learner.take(t, *_rows_of(played, k, len(learners)))
-        each = [learner.learn() | {"learning_rate": rate} for learner, rate in zip(learners, rates, strict=True)]
+        each = [
+            learner.learn() | {"learning_rate": rate} for learner, rate in zip(learners, rates, strict=True)
+        ]
         if learners[0].iteration % self._per_round == 0:
             self._end_round()
         return {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
