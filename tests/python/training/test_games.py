@@ -32,20 +32,22 @@ from vecmarket.training.games import (
 )
 from vecmarket.training.games.config import Schedule
 from vecmarket.training.games.draws import job_seed, updates
-from vecmarket.training.games.learners_env import LearnersEnv
 from vecmarket.training.games.jobs import action_space
+from vecmarket.training.games.learners_env import LearnersEnv
 from vecmarket.training.games.strategies import Mixture
 from vecmarket.training.seeding import stream_seed
 
 SCHEDULES = ("iterated", "simultaneous", "fictitious", "independent", "shared")
 # Rollouts of 20 hours against days of 24: iterations end in the middle of days.
-PPO_SETTINGS = PPOConfig(rollout_steps=20, epochs=2, minibatches=2, gamma=0.5, hidden=(8,), final_log_std=-1.0)
-TRAIN = TrainConfig(scenario="default", seed=3, num_envs=6, ppo=PPO_SETTINGS, progress=False, tensorboard=False)
+PPO_SETTINGS = PPOConfig(
+    rollout_steps=20, epochs=2, minibatches=2, gamma=0.5, hidden=(8,), final_log_std=-1.0
+)
+TRAIN = TrainConfig(
+    scenario="default", seed=3, num_envs=6, ppo=PPO_SETTINGS, progress=False, tensorboard=False
+)
 DEFAULT = vm.Scenario.default()
 ITERATION = 6 * 20
-BASE = GameConfig(
-    agents=(1, 4), rounds=3, round_steps=2 * ITERATION, patience=0, accept="always", episodes=4
-)
+BASE = GameConfig(agents=(1, 4), rounds=3, round_steps=2 * ITERATION, patience=0, accept="always", episodes=4)
 
 
 def run_of(game: Schedule, *, seed: int = 3, **changes: Any) -> GameRun:
@@ -99,7 +101,9 @@ def test_a_list_of_jobs_gives_what_each_gives_alone() -> None:
     together = train_jobs(jobs(), DEFAULT, TRAIN)
     alone = [train_jobs([job], DEFAULT, TRAIN)[0] for job in jobs()]
     assert all(map(same_weights, together, alone))
-    assert not same_weights(together[0], train_jobs([dataclasses.replace(jobs()[0], seed=8)], DEFAULT, TRAIN)[0])
+    assert not same_weights(
+        together[0], train_jobs([dataclasses.replace(jobs()[0], seed=8)], DEFAULT, TRAIN)[0]
+    )
 
 
 def test_a_job_is_plain_ppo() -> None:
@@ -138,8 +142,8 @@ def test_training_starts_where_it_is_told() -> None:
         [dataclasses.replace(job, start_from=None, first_action=(0.25, 0.75))], DEFAULT, settings
     )[0]
     assert torch.allclose(pushed.mean_action(rows), torch.tensor([0.25, 0.75]).expand(5, 2), atol=0.1)
+    wide = dataclasses.replace(TRAIN, ppo=dataclasses.replace(PPO_SETTINGS, hidden=(9,)))
     with pytest.raises(ValueError, match="start_from: has another shape"):
-        wide = dataclasses.replace(TRAIN, ppo=dataclasses.replace(PPO_SETTINGS, hidden=(9,)))
         train_jobs([job], DEFAULT, wide)
 
 
@@ -383,7 +387,7 @@ def test_nobody_changes_without_a_telling_gain() -> None:
     assert [row["changed"] for row in keeps.rows] == [0, 0]
     changes = played(run_of("iterated", rounds=1, accept="always", tolerance=1e9))
     assert [row["changed"] for row in changes.rows] == [1, 1]
-    assert [row["gain"] for row in changes.rows][0] == [row["gain"] for row in keeps.rows][0]
+    assert changes.rows[0]["gain"] == keeps.rows[0]["gain"]
 
 
 def test_the_gain_is_what_the_change_alone_brings() -> None:
@@ -424,7 +428,11 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
         "checkpoint.pt",
         "config.json",
         "profile.json",
-        *(f"round-000{r}/{f}" for r in (1, 2, 3) for f in ("1-G1.safetensors", "4-G4.safetensors", "profile.json")),
+        *(
+            f"round-000{r}/{f}"
+            for r in (1, 2, 3)
+            for f in ("1-G1.safetensors", "4-G4.safetensors", "profile.json")
+        ),
         "rounds.csv",
         "scenario.toml",
     ]
@@ -432,7 +440,9 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
     assert GameRun.from_json((result.run / "config.json").read_text()) == result.config
     with (result.run / "rounds.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["round"], row["agent"]) for row in rows] == [(str(r), a) for r in (1, 2, 3) for a in ("G1", "G4")]
+    assert [(row["round"], row["agent"]) for row in rows] == [
+        (str(r), a) for r in (1, 2, 3) for a in ("G1", "G4")
+    ]
     assert [float(row["profit"]) for row in rows] == [row["profit"] for row in result.rows]
     profile = load_profile(result.run)
     assert isinstance(profile[4], Pool)
@@ -495,8 +505,10 @@ def test_resuming_holds_to_the_settings(tmp_path: Any) -> None:
     run = run_of("iterated", rounds=1)
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, out=tmp_path))
     short = play_game(run)
-    with pytest.raises(ValueError, match="tolerance: the run to resume has 1.0, not 2.0"):
-        play_game(dataclasses.replace(run, game=dataclasses.replace(run.game, tolerance=2.0)), resume=short.run)
+    with pytest.raises(ValueError, match=r"tolerance: the run to resume has 1\.0, not 2\.0"):
+        play_game(
+            dataclasses.replace(run, game=dataclasses.replace(run.game, tolerance=2.0)), resume=short.run
+        )
     longer = dataclasses.replace(run, game=dataclasses.replace(run.game, rounds=2))
     straight = dataclasses.replace(longer, train=dataclasses.replace(run.train, name="straight"))
     assert all(map(same, play_game(longer, resume=short.run).strategies, play_game(straight).strategies))
@@ -539,5 +551,5 @@ def test_a_game_refuses_what_it_does_not_have() -> None:
     assert GameRun.from_json(run.to_json()) == run
     broken = json.loads(run.to_json())
     broken["game"]["luck"] = 1
-    with pytest.raises(ValueError, match="game.luck: no such setting"):
+    with pytest.raises(ValueError, match=r"game\.luck: no such setting"):
         GameRun.from_json(json.dumps(broken))

@@ -37,7 +37,13 @@ Figures = dict[str, Any]
 MARKETS = 256
 NEAR = 1.0  # $/MWh
 TOGETHER = dataclasses.replace(
-    market_ppo(), rollout_steps=1, minibatches=2, hidden=(8,), initial_log_std=0.0, final_log_std=-6.0
+    market_ppo(),
+    rollout_steps=1,
+    minibatches=1,
+    hidden=(8,),
+    learning_rate=5e-3,
+    initial_log_std=0.0,
+    final_log_std=-6.0,
 )
 RESPONSES = dataclasses.replace(TOGETHER, initial_log_std=-2.0)
 THREE_FIRMS: Figures = {"capacity": [50, 50, 50], "cost": [12, 12, 12], "cap": 60}  # as LOW_DEMAND's cap
@@ -78,7 +84,7 @@ def outcome(scenario: vm.Scenario, learner: Any) -> Any:
 
 
 def most_to_gain(scenario: vm.Scenario, learner: Any) -> list[float]:
-    """Return each agent's gain from the best of all offers half a dollar apart, the others' policies given."""
+    """Return each agent's gain from the best of all offers half a dollar apart, the others as they are."""
     episodes = FixedEpisodes(scenario, (0,), (0,))
     own = episodes.play(learner.strategies).profit
     gains = []
@@ -176,7 +182,7 @@ def test_learning_together_finds_the_low_demand_price(ground_truth: Figures, gam
 def test_high_demand(ground_truth: Figures, game: Schedule) -> None:
     settings = {"rounds": 3, "iterations": 30}
     if game in ("iterated", "simultaneous"):
-        settings |= {"patience": 1, "starts": 2}
+        settings |= {"patience": 1, "starts": 2, "start": "fresh"}
     check_high_demand(ground_truth["duopoly_high_demand"], game, **settings)
 
 

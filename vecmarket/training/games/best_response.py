@@ -16,6 +16,7 @@ fictitious    likewise, against mixtures: each rival is drawn per market and epi
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -133,24 +134,13 @@ class BestResponse:
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that the coming iterations depend on, as plain values and tensors."""
-        table: dict[int, int] = {}  # a strategy is kept once, however often it was kept
-        unique: list[Strategy] = []
-
-        def place(strategy: Strategy) -> int:
-            if id(strategy) not in table:
-                table[id(strategy)] = len(unique)
-                unique.append(strategy)
-            return table[id(strategy)]
-
-        profile = [place(strategy) for strategy in self.strategies]
-        pools = {agent: [place(strategy) for strategy in pool] for agent, pool in self.pools.items()}
+        pooled = [strategy for pool in self.pools.values() for strategy in pool]
         return {
             "round": self.round,
             "turn": self._turn,
             "steps": self._steps,
-            "known": pack(unique),
-            "profile": profile,
-            "pools": pools,
+            "strategies": pack([*self.strategies, *pooled]),
+            "pools": {agent: len(pool) for agent, pool in self.pools.items()},
             "rows": [dict(row) for row in self.rows],
             "gains": dict(self._gains),
             "changed": sorted(self._changed),
@@ -168,9 +158,9 @@ class BestResponse:
             When the state does not fit; the game should not be used further.
         """
         try:
-            known = unpack(state["known"])
-            self.strategies = [known[i] for i in state["profile"]]
-            self.pools = {agent: [known[i] for i in pool] for agent, pool in state["pools"].items()}
+            known = iter(unpack(state["strategies"]))
+            self.strategies = list(itertools.islice(known, len(self.strategies)))
+            self.pools = {agent: list(itertools.islice(known, n)) for agent, n in state["pools"].items()}
             self.round, self._turn = int(state["round"]), int(state["turn"])
             self._steps = int(state["steps"])
             self.rows = [dict(row) for row in state["rows"]]

@@ -126,7 +126,8 @@ class GameRun:
         The game.
     train
         Scenario, seed, environments, algorithm, folder: what each training job uses. Its `learner` and
-        `total_steps` have no meaning in a game and must be left as they are.
+        `total_steps` have no meaning in a game and must be left as they are; `csv` has none either, since
+        the table of the rounds is always written.
 
     Raises
     ------

@@ -84,9 +84,10 @@ def learning_agents(scenario: Scenario, game: GameConfig) -> tuple[int, ...]:
 def starting_profile(scenario: Scenario, run: GameRun) -> list[Strategy]:
     """Return how every agent bids before anybody has learned."""
     learning = set(learning_agents(scenario, run.game))
-    return [
+    given = (
         run.game.initial if place in learning else run.train.rivals for place in range(len(scenario.agents))
-    ]
+    )
+    return [bid if isinstance(bid, str) else float(bid) for bid in given]
 
 
 def profile_rows(

@@ -124,19 +124,25 @@ def still(model: ActorCritic) -> ActorCritic:
     return copy.deepcopy(model).cpu().requires_grad_(False)
 
 
-def pack(strategies: Sequence[Strategy]) -> list[Any]:
-    """Return strategies as plain values and tensors, for a checkpoint."""
-    return [
+def pack(strategies: Sequence[Strategy]) -> dict[str, Any]:
+    """Return strategies as plain values and tensors, for a checkpoint; one that is there twice once."""
+    unique = list({id(strategy): strategy for strategy in strategies}.values())
+    places = {id(strategy): place for place, strategy in enumerate(unique)}
+    known = [
         {"hidden": list(s.hidden), "activation": s.activation, "weights": dict(s.state_dict())}
         if isinstance(s, ActorCritic)
         else s
-        for s in strategies
+        for s in unique
     ]
+    return {"known": known, "places": [places[id(strategy)] for strategy in strategies]}
 
 
-def unpack(packed: Sequence[Any]) -> list[Strategy]:
-    """Return the strategies that `pack` was given."""
-    return [_model(entry) if isinstance(entry, Mapping) else entry for entry in packed]
+def unpack(packed: Mapping[str, Any]) -> list[Strategy]:
+    """Return the strategies that `pack` was given, those that were one as one."""
+    known: list[Strategy] = [
+        _model(entry) if isinstance(entry, Mapping) else entry for entry in packed["known"]
+    ]
+    return [known[place] for place in packed["places"]]
 
 
 def _model(entry: Mapping[str, Any]) -> ActorCritic:

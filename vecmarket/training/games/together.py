@@ -138,7 +138,7 @@ class Together:
         return {
             "round": self.round,
             "rows": [dict(row) for row in self.rows],
-            "known": pack(self.strategies),
+            "strategies": pack(self.strategies),
             "learners": [learner.state() for learner in self._learners],
             "env": torch.frombuffer(bytearray(self._env.snapshot()), dtype=torch.uint8) if started else None,
         }
@@ -153,7 +153,7 @@ class Together:
         """
         try:
             self.round, self.rows = int(state["round"]), [dict(row) for row in state["rows"]]
-            self.strategies = unpack(state["known"])
+            self.strategies = unpack(state["strategies"])
             for learner, own in zip(self._learners, state["learners"], strict=True):
                 learner.restore(own)
             if state["env"] is not None:
