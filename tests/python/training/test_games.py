@@ -47,7 +47,9 @@ TRAIN = TrainConfig(
 )
 DEFAULT = vm.Scenario.default()
 ITERATION = 6 * 20
-BASE = GameConfig(agents=(1, 4), rounds=3, round_steps=2 * ITERATION, patience=0, accept="always", episodes=4)
+BASE = GameConfig(
+    agents=(1, 4), rounds=3, round_steps=2 * ITERATION, patience=0, accept="always", start="last", episodes=4
+)
 
 
 def run_of(game: Schedule, *, seed: int = 3, **changes: Any) -> GameRun:
@@ -466,7 +468,7 @@ def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
     assert same(profile[0], result.strategies[0])
 
 
-@pytest.mark.parametrize(("game", "stop"), [("iterated", 6), ("simultaneous", 7), ("independent", 4)])
+@pytest.mark.parametrize(("game", "stop"), [("iterated", 6), ("simultaneous", 7), ("independent", 7)])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     game: Schedule, stop: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,8 @@ def check_high_demand(figures: Figures, game: Schedule, **settings: Any) -> None
         for equilibrium in figures["equilibria"]
     ]
     assert reached.count(True) == 1
+    if game == "shared":  # nothing keeps the lower offer as low as it has to be to deter undercutting
+        return
     assert max(most_to_gain(scenario, learner)) <= 1e-3 * max(found.profit)
 
 
@@ -182,7 +184,7 @@ def test_learning_together_finds_the_low_demand_price(ground_truth: Figures, gam
 def test_high_demand(ground_truth: Figures, game: Schedule) -> None:
     settings = {"rounds": 3, "iterations": 30}
     if game in ("iterated", "simultaneous"):
-        settings |= {"patience": 1, "starts": 2, "start": "fresh"}
+        settings |= {"patience": 1, "starts": 2}
     check_high_demand(ground_truth["duopoly_high_demand"], game, **settings)
 
 

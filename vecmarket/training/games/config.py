@@ -52,7 +52,8 @@ class GameConfig:
         better: an agent changes to what it learned only where it gains more than the tolerance. always:
         it changes in any case.
     start
-        last: an agent's training starts from its last policy. fresh: from new weights.
+        fresh: an agent's training starts from new weights. last: from its last policy, which the search may
+        then not get away from.
     starts
         Training jobs for each best response, from markups spread evenly over what can be reached; the best
         is taken. Gradients find one of the market's many local optima, several starts find several.
@@ -81,7 +82,7 @@ class GameConfig:
     patience: int = 2
     tolerance: float = 1.0
     accept: Accept = "better"
-    start: Start = "last"
+    start: Start = "fresh"
     starts: int = 1
     withholding: bool = True
     initial: float | str = "truthful"
