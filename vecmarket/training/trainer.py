@@ -25,14 +25,24 @@ from vecmarket.training.native import NativePPO
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
 from vecmarket.training.ppo import PPO
 
-__all__ = ["CONFIG_FILE", "POLICY_FILE", "SCENARIO_FILE", "TrainResult", "build_scenario", "train"]
+__all__ = [
+    "CONFIG_FILE",
+    "FREE_SETTINGS",
+    "POLICY_FILE",
+    "SCENARIO_FILE",
+    "TrainResult",
+    "build_scenario",
+    "make_folder",
+    "torch_threads",
+    "train",
+]
 
 CONFIG_FILE = "config.json"
 POLICY_FILE = "policy.safetensors"
 SCENARIO_FILE = "scenario.toml"
 
-# a run may go on with another value of these: they change what it writes, never what it learns
-_FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
+FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
+"""A run may go on with another value of these: they change what it writes, never what it learns."""
 
 
 Learner: TypeAlias = "PPO | NativePPO"
@@ -113,12 +123,13 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
         run = path.parent
         scenario = Scenario.load(run / SCENARIO_FILE)
 
-    with _torch_threads(config.torch_threads):
+    with torch_threads(config.torch_threads):
         learner = _make_learner(config, scenario)
         if checkpoint is not None:
             learner.restore(checkpoint.learner)
         if run is None:
-            run = _make_folder(config)
+            usual = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
+            run = make_folder(config.out, config.name, usual)
             write_atomically(run / CONFIG_FILE, config.to_json().encode())
             scenario.save(run / SCENARIO_FILE)
         return _run(learner, config, scenario, run, 0.0 if checkpoint is None else checkpoint.seconds)
@@ -222,22 +233,21 @@ def _logs(learner: Learner, config: TrainConfig, run: Path) -> list[Log]:
     return logs
 
 
-def _make_folder(config: TrainConfig) -> Path:
-    """Make the run's folder: the named one, which must be free, or the first free one of that kind."""
-    if config.name:
-        run = config.out / config.name
+def make_folder(out: Path, name: str, usual: str) -> Path:
+    """Make a run's folder in `out`: the named one, which must be free, or the first free one of `usual`."""
+    if name:
+        run = out / name
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise ValueError(f"name: {run} is taken; choose another name, or resume that run")
         run.mkdir(parents=True, exist_ok=True)
         return run
-    config.out.mkdir(parents=True, exist_ok=True)
-    base = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
-    for name in itertools.chain([base], (f"{base}-{i}" for i in itertools.count(2))):
+    out.mkdir(parents=True, exist_ok=True)
+    for free in itertools.chain([usual], (f"{usual}-{i}" for i in itertools.count(2))):
         try:
-            (config.out / name).mkdir()
+            (out / free).mkdir()
         except FileExistsError:
             continue
-        return config.out / name
+        return out / free
     raise AssertionError("unreachable")
 
 
@@ -247,13 +257,13 @@ def _resumed_config(own: TrainConfig, given: TrainConfig | None) -> TrainConfig:
         return own
     for field in dataclasses.fields(TrainConfig):
         mine, other = getattr(own, field.name), getattr(given, field.name)
-        if field.name not in _FREE_SETTINGS and mine != other:
+        if field.name not in FREE_SETTINGS and mine != other:
             raise ValueError(f"{field.name}: the run to resume has {mine!r}, not {other!r}")
     return given
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
     """Let torch use so many threads, 0 for its own choice, and put its number back afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
