@@ -106,6 +106,11 @@ impl Trainer {
         Ok(one(&mut *self.lock()?, learner)?.set_scale(slice(&centre)?, slice(&scale)?)?)
     }
 
+    /// Sets the bounds that a learner's actions are cut to before they are played.
+    fn set_bounds(&self, learner: usize, low: Floats<'_>, high: Floats<'_>) -> PyResult<()> {
+        Ok(one(&mut *self.lock()?, learner)?.set_bounds(slice(&low)?, slice(&high)?)?)
+    }
+
     /// The map of a learner's observations: centre and scale, (F,) each.
     fn scale<'py>(&self, py: Python<'py>, learner: usize) -> PyResult<(Vec1<'py, f32>, Vec1<'py, f32>)> {
         let mut core = self.lock()?;

@@ -248,6 +248,7 @@ class NativePPO:
         """Hand the weights and the map of observations to the core."""
         self._trainer.set_parameters(learner, pack([p.detach() for p in model.parameters()]))
         self._trainer.set_scale(learner, model.centre.numpy(), model.scale.numpy())
+        self._trainer.set_bounds(learner, model.action_low.numpy(), model.action_high.numpy())
 
 
 def iterate_together(

@@ -59,6 +59,7 @@ class NativeCollector:
         """Take the weights of another model of the same shape."""
         self._trainer.set_parameters(0, pack([p.detach() for p in model.parameters()]))
         self._trainer.set_scale(0, model.centre.cpu().numpy(), model.scale.cpu().numpy())
+        self._trainer.set_bounds(0, model.action_low.cpu().numpy(), model.action_high.cpu().numpy())
 
     def __call__(self) -> dict[str, NDArray[Any]]:
         """Play on, and return the trajectory.
