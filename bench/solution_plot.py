@@ -40,7 +40,7 @@ def plot_shares(results: Results, path: Path) -> None:
         _dress(axes, agent)
     every[0][0].set_ylabel("share of the best-response gain")
     handles, labels = every[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(methods), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(agents), frameon=False)
     content = io.BytesIO()
     figure.savefig(content, dpi=140, format="png")
     plt.close(figure)
@@ -66,13 +66,13 @@ def median_course(courses: Sequence[Course]) -> tuple[NDArray[np.float64], NDArr
 
 
 def _runs(axes: Axes, courses: Sequence[Course], colour: str, method: str) -> None:
-    marker = "o" if max(map(len, courses)) < FEW else ""
+    marker = "o" if max(map(len, courses)) < FEW else "none"
     for course in courses:
         seconds, shares = [at.seconds for at in course], [at.shares.profit for at in course]
         axes.plot(
-            seconds, shares, marker, linestyle="-", color=colour, linewidth=0.6, markersize=2.5, alpha=0.5
+            seconds, shares, color=colour, linewidth=0.6, marker=marker, markersize=2.5, alpha=0.5, zorder=2
         )
-    axes.plot(*median_course(courses), color=colour, linewidth=2.6, label=method)
+    axes.plot(*median_course(courses), color=colour, linewidth=2.6, label=method, zorder=3)
 
 
 def _dress(axes: Axes, agent: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bench.methods import EASY, NATIVE
 from bench.report import Table
 from bench.solution import KIND, Mark, percent, seconds
@@ -32,7 +34,7 @@ def _all_agents(rounds: Rounds, figure: str, what: str, limit: float) -> Target:
 
 
 def _seconds(value: float) -> str:
-    return f"{seconds(value)} s"
+    return seconds(value) + (" s" if math.isfinite(value) else "")
 
 
 TARGETS = (

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -174,10 +175,13 @@ def page(
     if rounds:
         tables.append(whole_job.table(rounds))
     aimed = targets.table(tables, TARGETS, NOTE)
-    every = [
-        *methods,
-        *(method for method in whole_job.METHODS if method.name in {kind.method for kind in rounds}),
+    played = {kind.method for kind in rounds}
+    of_rounds = [
+        replace(method, name=f"{method.name}, all agents")
+        for method in whole_job.METHODS
+        if method.name in played
     ]
+    every = [*methods, *of_rounds]
     return [*([aimed] if aimed else []), *tables, solution.survey(every, absent)]
 
 

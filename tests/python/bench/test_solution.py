@@ -166,7 +166,7 @@ def test_shares_that_were_not_reached_miss_their_target() -> None:
     results = {Cell(EASY, NATIVE): [_course((0.1, 0.85, 0.0))]}
     found = targets.table(solution.tables(EASY, results, {NATIVE: TINY}), TARGETS)
     assert found is not None
-    assert [row[3:] for row in found.rows][1] == ["not reached s", "agent 4, median", "**no**"]
+    assert [row[3:] for row in found.rows][1] == ["not reached", "agent 4, median", "**no**"]
 
 
 # Runs
