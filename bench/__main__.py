@@ -20,6 +20,7 @@ from bench import (
     targets,
     threads,
     throughput,
+    training,
 )
 from bench.plan import FULL, QUICK, Plan
 from bench.report import Table, busy, load, preface, write_results
@@ -35,7 +36,8 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "observers": observers.tables,
     "throughput": throughput.tables,
     "memory": memory.tables,
-    "torch": beside_torch.tables,  # last, for torch's threads stay
+    "torch": beside_torch.tables,  # these two last, for torch's threads stay
+    "training": training.tables,
 }
 
 

@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     advance_sizes: tuple[int, ...]  # N of the table of several steps in one call
     fleet_envs: int  # N of the table of larger fleets
     torch_sizes: tuple[int, ...]  # N of the table beside torch
+    training_sizes: tuple[int, ...]  # N of the table of training
+    batched_sizes: tuple[tuple[int, int], ...]  # (agents, N) of the table of several agents
     python_envs: int  # most environments that the Python sides of the throughput table step
     draws: tuple[str, ...]  # distributions of the price parameter
     figure: Path | None  # where the scaling plot goes
@@ -42,6 +44,8 @@ FULL = Plan(
     advance_sizes=(1, 64, 1024, 8192),
     fleet_envs=4096,
     torch_sizes=(1024, 8192),
+    training_sizes=(256, 1024),
+    batched_sizes=((5, 64), (5, 256), (20, 64), (20, 256)),
     python_envs=16384,
     draws=("normal", "uniform"),
     figure=None,
@@ -57,6 +61,8 @@ QUICK = Plan(
     advance_sizes=(1, 1024),
     fleet_envs=1024,
     torch_sizes=(8192,),
+    training_sizes=(256,),
+    batched_sizes=((5, 64),),
     python_envs=64,
     draws=("normal",),
     figure=None,

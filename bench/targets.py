@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
-from bench import clearing, memory, sizes, step, threads, throughput
+from bench import clearing, memory, sizes, step, threads, throughput, training
 from bench.measure import Timings
 from bench.plan import threads_name
-from bench.report import Table, microseconds, nanoseconds, times
+from bench.report import Table, microseconds, nanoseconds, rate, times
 
 # Smaller differences are noise. Without some room, half of all runs would miss a target of equality.
 AS_FAST = 0.97  # more threads are not slower than one: at least that many times as fast
@@ -221,6 +221,15 @@ TARGETS = (
         times,
         threads.KIND,
         _over(_least_gain),
+        least=True,
+    ),
+    Target(
+        "S9",
+        "`PPO.iterate` on 2 threads of torch, agent-steps a second",
+        140e3,
+        rate,
+        training.KIND,
+        _over(training.steps_per_second(2), envs=[1024]),
         least=True,
     ),
     *(_state(generators) for generators in memory.GENERATORS),

@@ -280,8 +280,27 @@ impl Batch {
         Ok(())
     }
 
+    /// Refuses environments that cannot take a step under a same-step autoreset.
+    pub(crate) fn check_running(&self) -> Result<()> {
+        self.shards.iter().try_for_each(|shard| self.check_rows(shard, 1, Autoreset::SameStep))
+    }
+
+    /// The level of vector instructions in use.
+    pub(crate) fn simd(&self) -> Simd {
+        self.simd
+    }
+
     /// Runs `body` on every shard, for each step in turn, with its rows of the outputs.
-    fn walk<'a, R, F>(&'a mut self, mut out: R, body: &F) -> Result<()>
+    fn walk<'a, R, F>(&'a mut self, out: R, body: &F) -> Result<()>
+    where
+        R: Rows<'a>,
+        F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
+    {
+        self.walk_long(out, 1, body)
+    }
+
+    /// The same where each call of `body` takes as long as so many steps.
+    pub(crate) fn walk_long<'a, R, F>(&'a mut self, mut out: R, effort: usize, body: &F) -> Result<()>
     where
         R: Rows<'a>,
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
@@ -298,7 +317,7 @@ impl Batch {
             limit: self.limit,
             large: self.ask_ahead.unwrap_or(written > ahead::LARGE),
         };
-        let done = Walk { game, layout, pool: &self.pool }.run(&mut self.shards, out, body);
+        let done = Walk { game, layout, pool: &self.pool, effort }.run(&mut self.shards, out, body);
         self.interrupted = false;
         done
     }

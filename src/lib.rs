@@ -12,13 +12,19 @@ pub mod clearing;
 pub mod error;
 pub mod market;
 pub mod math;
+pub mod moments;
+pub mod nn;
 pub mod numbers;
 pub mod observers;
 pub mod outputs;
+pub mod policy;
 pub mod pool;
+pub mod ppo;
 pub mod publish;
+pub mod replay;
 pub mod rewards;
 pub mod rng;
+pub mod rollout;
 pub mod rows;
 pub mod scenario;
 pub mod seats;
@@ -30,6 +36,7 @@ pub mod slots;
 pub mod snapshot;
 pub mod spec;
 pub mod step;
+pub mod trainer;
 pub mod walk;
 
 #[cfg(feature = "python")]

@@ -5,7 +5,7 @@
 //! depends on how many were made before it, on the thread, or on the other environments of a batch.
 
 use crate::math::{self, polynomial};
-use crate::simd::{Arithmetic, Float, LANES, Lanes, Mask, One, Vector, Words};
+use crate::simd::{Arithmetic, Float, LANES, Lanes, Mask, One, Simd, Vector, Words, Work};
 
 /// What a draw is for. The number is part of the counter: changing one changes every recorded result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,13 @@ pub enum Kind {
     Start = 2,
     /// A number of the scenario drawn at reset.
     Parameter = 3,
+    /// What a learner adds to the mean of its actions.
+    Exploration = 4,
+    /// Order of a learner's samples.
+    Shuffle = 5,
+    /// Which rows of a replay buffer a sample holds: the seed is the buffer's, the episode the number of the draw, the
+    /// step the place in the sample.
+    Replay = 8,
 }
 
 /// The streams of one environment in one episode.
@@ -102,9 +109,9 @@ fn philox<A: Arithmetic>(simd: A, mut key: [A::Words; 2], mut c: [A::Words; 4]) 
     c
 }
 
-/// A standard normal draw for each lane: as [`Streams::normal`], to the bit.
+/// A uniform draw for each lane: as [`Streams::uniform`], to the bit.
 #[inline(always)]
-pub fn normal_lanes<V: Vector>(
+fn uniform_lanes<V: Vector>(
     simd: V,
     seeds: &[u64; LANES],
     episodes: &[u64; LANES],
@@ -116,7 +123,47 @@ pub fn normal_lanes<V: Vector>(
     let stream = simd.splat_word(u64::from(kind as u32 | index << 8));
     let counter = [simd.load_short(steps), stream, episodes, episodes.high()];
     let words = philox(simd, [seeds, seeds.high()], counter);
-    let p = simd.open_interval(words[0], words[1]);
+    simd.open_interval(words[0], words[1])
+}
+
+/// Uniform draws of one seed and one episode, of the steps 0, 1, 2, ...: as [`Streams::uniform`] of index 0, to the bit.
+pub fn fill_uniform(simd: Simd, seed: u64, episode: u64, kind: Kind, draws: &mut [f64]) {
+    simd.run(Fill { seed, episode, kind, draws });
+}
+
+struct Fill<'a> {
+    seed: u64,
+    episode: u64,
+    kind: Kind,
+    draws: &'a mut [f64],
+}
+
+impl Work for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let (seeds, episodes) = ([self.seed; LANES], [self.episode; LANES]);
+        let mut steps = [0, 1, 2, 3, 4, 5, 6, 7];
+        for draws in self.draws.chunks_mut(LANES) {
+            let drawn = simd.array(uniform_lanes(simd, &seeds, &episodes, &steps, self.kind, 0));
+            draws.copy_from_slice(&drawn[..draws.len()]);
+            steps = steps.map(|step| step.wrapping_add(LANES as u32));
+        }
+    }
+}
+
+/// A standard normal draw for each lane: as [`Streams::normal`], to the bit.
+#[inline(always)]
+pub fn normal_lanes<V: Vector>(
+    simd: V,
+    seeds: &[u64; LANES],
+    episodes: &[u64; LANES],
+    steps: &[u32; LANES],
+    kind: Kind,
+    index: u32,
+) -> V::Float {
+    let p = uniform_lanes(simd, seeds, episodes, steps, kind, index);
     let (z, r) = quantile_but_far(simd, p);
     if simd.splat(FAR).below(r).any() {
         // One draw in 10^11.

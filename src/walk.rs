@@ -32,6 +32,8 @@ pub struct Walk<'a> {
     pub layout: Layout,
     /// Who walks.
     pub pool: &'a Pool,
+    /// Steps that a call of the body is worth.
+    pub effort: usize,
 }
 
 impl Walk<'_> {
@@ -41,7 +43,7 @@ impl Walk<'_> {
         R: Rows<'b>,
         F: Fn(&Game<'_>, &mut Shard, usize, &mut Outputs<'_>) + Sync,
     {
-        let tasks = tasks(self.pool, self.layout, out.as_mut().len());
+        let tasks = tasks(self.pool, self.layout, out.as_mut().len() * self.effort);
         let mut all = Piece { shards, out };
         if tasks < 2 {
             self.over(all, body);

@@ -18,6 +18,7 @@ from vecmarket.config import (
 )
 from vecmarket.engine import Engine, Trace
 from vecmarket.envs import MarketEnv, MarketVectorEnv, register_envs
+from vecmarket.replay import ReplayBatch, ReplayBuffer
 
 __all__ = [
     "Bidding",
@@ -31,6 +32,8 @@ __all__ = [
     "MarketVectorEnv",
     "Normal",
     "Number",
+    "ReplayBatch",
+    "ReplayBuffer",
     "Reward",
     "Scenario",
     "Trace",

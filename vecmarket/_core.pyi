@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Engine",
+    "ReplayBuffer",
+    "Trainer",
     "__version__",
     "build_info",
     "check_scenario",
@@ -16,6 +18,9 @@ __all__ = [
     "clear_one",
     "clear_plain",
     "names",
+    "ppo_gradient",
+    "train",
+    "training_figures",
 ]
 
 __version__: str
@@ -135,3 +140,111 @@ class Engine:
     def fleet(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # capacities, srmc (N, A)
     # t, series hour, episode, (N,) each
     def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+
+class Trainer:
+    """Learners that train in an engine's environments; one, or one per acting agent. P parameters."""
+
+    # keys: (actions, shuffles) of each learner
+    def __new__(
+        cls, engine: Engine, config: Any, keys: Sequence[tuple[int, int]], *, threads: int = 1
+    ) -> Trainer: ...
+    # Parameters stand in the order of the torch module's: log_std, actor, critic.
+    def set_parameters(self, learner: int, parameters: NDArray[np.float32]) -> None: ...
+    def set_moments(
+        self, learner: int, first: NDArray[np.float32], second: NDArray[np.float32], steps: int
+    ) -> None: ...
+    def set_scale(self, learner: int, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None: ...
+    # centre and scale, (F,) each
+    def scale(self, learner: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    # parameters, first and second moments of Adam, (P,) each, and its steps
+    def learner(
+        self, learner: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int]: ...
+    def progress(self) -> dict[str, Any]: ...
+    def set_progress(self, progress: dict[str, Any]) -> None: ...
+    def record(self) -> dict[str, NDArray[Any]]: ...
+    def play(self, engine: Engine) -> None: ...
+
+# Iterations of trainers in their engines, one per entry of `settings`: learning rate, log standard deviation
+# or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
+def train(
+    trainers: Sequence[Trainer],
+    engines: Sequence[Engine],
+    config: Any,
+    settings: Sequence[tuple[float, float | None]],
+    *,
+    threads: int = 1,
+) -> list[list[list[list[float]]]]: ...
+def training_figures() -> list[str]: ...
+
+# The gradient of the loss over samples as one minibatch, (P,), and policy loss, value loss, divergence, share
+# of clipped ratios.
+def ppo_gradient(
+    config: Any,
+    parameters: NDArray[np.float32],  # (P,)
+    observations: NDArray[np.float32],  # (M, F)
+    actions: NDArray[np.float32],  # (M, A)
+    log_probs: NDArray[np.float32],  # (M,)
+    advantages: NDArray[np.float32],  # (M,)
+    values: NDArray[np.float32],  # (M,)
+    threads: int,
+) -> tuple[NDArray[np.float32], list[float]]: ...
+
+@disjoint_base
+class ReplayBuffer:
+    """The last transitions of some environments."""
+
+    def __new__(
+        cls,
+        capacity: int,
+        obs_dim: int,
+        action_dim: int,
+        *,
+        storage: str = "float32",
+        alpha: float | None = None,
+        epsilon: float = 1e-6,
+        seed: int = 0,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def add(
+        self,
+        observations: NDArray[np.float32],  # (N, obs_dim)
+        actions: NDArray[np.float32],  # (N, action_dim)
+        rewards: NDArray[np.float32],  # (N,)
+        next_observations: NDArray[np.float32],  # (N, obs_dim)
+        terminated: NDArray[np.bool_],  # (N,)
+        truncated: NDArray[np.bool_] | None = None,  # (N,)
+    ) -> None: ...
+    # `out`: observations, actions, rewards, next observations, terminated, truncated, indices (int64),
+    # weights (float32). Returns the number of the draw.
+    def sample_into(
+        self,
+        out: Sequence[NDArray[Any]],
+        *,
+        seed: int | None = None,
+        draw: int | None = None,
+        beta: float | None = None,
+    ) -> int: ...
+    def update_priorities(self, indices: NDArray[np.int64], priorities: NDArray[np.float32]) -> int: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
+    @property
+    def added(self) -> int: ...  # rows that were ever added
+    @property
+    def draws(self) -> int: ...  # samples that were drawn by its own count
+    @property
+    def seed(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_dim(self) -> int: ...
+    @property
+    def storage(self) -> str: ...
+    @property
+    def alpha(self) -> float | None: ...
+    @property
+    def epsilon(self) -> float | None: ...

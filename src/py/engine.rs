@@ -346,7 +346,7 @@ impl Engine {
 
 impl Engine {
     /// The stepper, unless another thread has it: a lock tried, not waited for.
-    fn lock(&self) -> Result<MutexGuard<'_, Stepper>> {
+    pub fn lock(&self) -> Result<MutexGuard<'_, Stepper>> {
         self.stepper.try_lock().map_err(|e| match e {
             TryLockError::WouldBlock => busy(),
             TryLockError::Poisoned(_) => Error::Runtime("engine: unusable after an internal error".into()),

@@ -128,6 +128,11 @@ pub fn integer(value: Any<'_, '_>, path: &str) -> Result<i64> {
     })
 }
 
+/// Reads a number.
+pub fn real(value: Any<'_, '_>, path: &str) -> Result<f64> {
+    float_or(value, path, "a number")
+}
+
 /// Reads a string.
 pub fn text(value: Any<'_, '_>, path: &str) -> Result<String> {
     value.extract().map_err(|_| wrong_type(path, "a string", value))

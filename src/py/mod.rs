@@ -5,7 +5,9 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod replay;
 mod stepper;
+mod trainer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,6 +17,7 @@ use pyo3::types::PyDict;
 
 use crate::error::{Error, Result};
 use crate::observers::{Feature, PRESETS};
+use crate::replay::Storage;
 use crate::rewards::Term;
 use crate::scenario::Scenario;
 use crate::seats::Seat;
@@ -68,6 +71,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("episode_start", EpisodeStart::NAMES)?;
     dict.set_item("autoreset", Autoreset::NAMES)?;
     dict.set_item("seats", Seat::NAMES)?;
+    dict.set_item("replay_storage", Storage::NAMES)?;
     Ok(dict)
 }
 
@@ -89,6 +93,10 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 mod _core {
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::replay::ReplayBuffer;
+    #[pymodule_export]
+    use super::trainer::{Trainer, ppo_gradient, train, training_figures};
     #[pymodule_export]
     use super::{build_info, check_scenario, clear::clear, clear::clear_one, clear::clear_plain, names};
     use pyo3::prelude::*;

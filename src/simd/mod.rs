@@ -9,11 +9,15 @@ mod avx2;
 mod avx512;
 mod plain;
 mod vector;
+mod wide;
+#[cfg(target_arch = "x86_64")]
+mod wide_x86;
 
 use std::sync::OnceLock;
 
 pub use plain::Plain;
 pub use vector::{Arithmetic, Float, Mask, One, Vector, Words};
+pub use wide::{Short, WIDE, Wide};
 
 use crate::error::{Error, Result};
 use crate::spec::named;

@@ -2,6 +2,7 @@
 
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Sub};
 
+use super::wide::Short;
 use super::{LANES, Lanes};
 
 /// What a comparison says, number by number.
@@ -67,7 +68,7 @@ pub trait Arithmetic: Copy + 'static {
 }
 
 /// Arithmetic on the eight environments of a block.
-pub trait Vector: Arithmetic {
+pub trait Vector: Arithmetic + Short {
     /// Takes lanes from memory.
     fn load(self, lanes: &Lanes) -> Self::Float;
     /// Puts lanes into memory.

@@ -5,4 +5,6 @@ mod batch;
 mod clearing;
 mod game;
 mod lanes;
+mod networks;
+mod replay;
 mod rng;

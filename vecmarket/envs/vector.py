@@ -237,6 +237,10 @@ class MarketVectorEnv(VectorEnv["NDArray[np.float32]", "ArrayLike", _Array]):
             )
         return game.observations, game.rewards, game.terminated, game.truncated, infos
 
+    def refresh(self) -> None:
+        """Bring the environment's arrays up to date after its engine was stepped by somebody else."""
+        self._game.refresh()
+
     def snapshot(self) -> bytes:
         """Return all that the next steps depend on, for `restore`; rivals are the caller's to keep."""
         return pack(self._game.engine.snapshot(), self.np_random, self.np_random_seed)

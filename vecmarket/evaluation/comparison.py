@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vecmarket.evaluation.best_reply import Grid, best_replies
+from vecmarket.evaluation.best_reply import best_replies
+from vecmarket.evaluation.offers import Grid
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
-from vecmarket.evaluation.randomness import draws_anything, evaluation_seeds
-from vecmarket.scenarios.days import evaluation_days, training_days
+from vecmarket.scenarios.days import training_days
 
 if TYPE_CHECKING:
     from vecmarket.config import Scenario
 
 __all__ = ["Evaluation", "Metric", "evaluate"]
-
-DRAWS = 512
-"""Episodes of a scenario with one window of random demand: 4 % of an episode's spread remain in the mean."""
 
 TELLING_GAIN = 1e-6  # $, below which a difference between two profits is rounding
 
@@ -68,12 +65,16 @@ class Evaluation:
     @property
     def profit_share(self) -> float | None:
         """Share of the attainable profit gain: (policy - truthful) / (best - truthful), None without one."""
-        return _share(self.truthful.profit.mean(), self.policy.profit.mean(), self.best_profit.profit.mean())
+        return share_of_gain(
+            self.truthful.profit.mean(), self.policy.profit.mean(), self.best_profit.profit.mean()
+        )
 
     @property
     def return_share(self) -> float | None:
         """The same share in reward; the best is then the best by reward."""
-        return _share(self.truthful.reward.mean(), self.policy.reward.mean(), self.best_reward.reward.mean())
+        return share_of_gain(
+            self.truthful.reward.mean(), self.policy.reward.mean(), self.best_reward.reward.mean()
+        )
 
     def metrics(self) -> list[Metric]:
         """Return the comparison, row by row; the best reply is by profit, in the row of returns by reward.
@@ -178,35 +179,15 @@ def evaluate(
     positive price.
     """
     index = scenario.agent_index(learner)
-    chosen = tuple(evaluation_days(scenario) if days is None else days)
-    _check_days(scenario, chosen)
-    if episodes is None:
-        episodes = DRAWS if len(chosen) == 1 and draws_anything(scenario) else len(chosen)
-    if episodes < 1:
-        raise ValueError(f"episodes: must be >= 1, got {episodes}")
-    fixed = Episodes(
-        scenario=scenario,
-        learner=index,
-        rivals=rivals,
-        days=tuple(chosen[i % len(chosen)] for i in range(episodes)),
-        seeds=tuple(evaluation_seeds(episodes, seed)),
-    )
+    fixed = Episodes.fixed(scenario, index, rivals, days=days, episodes=episodes, seed=seed)
     honest = play(fixed, truthful)
     played = play(fixed, policy)
     best_profit, best_reward = best_replies(fixed, honest, grid)
     return Evaluation(fixed, honest, played, best_profit, best_reward)
 
 
-def _check_days(scenario: Scenario, days: tuple[int, ...]) -> None:
-    if not days:
-        raise ValueError("days: must name at least one day")
-    last = (len(scenario.demand.series_mw) - scenario.horizon) // 24
-    for i, day in enumerate(days):
-        if not 0 <= day <= last:
-            raise ValueError(f"days[{i}]: must be in 0..{last} to hold an episode, got {day}")
-
-
-def _share(honest: float, policy: float, best: float) -> float | None:
+def share_of_gain(honest: float, policy: float, best: float) -> float | None:
+    """Return (policy - honest) / (best - honest), None where there is nothing to gain."""
     # A gain smaller than the rounding of the sums is none.
     if best - honest <= 1e-9 * max(1.0, abs(best), abs(honest)):
         return None

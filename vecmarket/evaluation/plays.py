@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from vecmarket.envs import MarketVectorEnv
+from vecmarket.evaluation.randomness import draws_anything, evaluation_seeds
+from vecmarket.scenarios.days import evaluation_days
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from vecmarket.config import Scenario
 
 __all__ = ["Episodes", "Play", "Policy", "play", "truthful"]
+
+DRAWS = 512
+"""Episodes of a scenario with one window of random demand: 4 % of an episode's spread remain in the mean."""
 
 Policy: TypeAlias = Callable[["NDArray[np.float32]"], "NDArray[np.floating[Any]]"]
 """Maps observations (N, F) float32 to actions (N, 2): withheld share of capacity, price parameter."""
@@ -45,11 +50,48 @@ class Episodes:
     days: tuple[int, ...]
     seeds: tuple[int, ...]
 
+    @classmethod
+    def fixed(
+        cls,
+        scenario: Scenario,
+        learner: int = 0,
+        rivals: Any = None,
+        *,
+        days: Sequence[int] | None = None,
+        episodes: int | None = None,
+        seed: int = 0,
+    ) -> Episodes:
+        """Return the episodes that every evaluation of a scenario plays; see `evaluate` for the arguments.
+
+        Raises
+        ------
+        ValueError
+            When there is no day or episode, or a day cannot hold an episode.
+        """
+        chosen = tuple(evaluation_days(scenario) if days is None else days)
+        _check_days(scenario, chosen)
+        if episodes is None:
+            episodes = DRAWS if len(chosen) == 1 and draws_anything(scenario) else len(chosen)
+        if episodes < 1:
+            raise ValueError(f"episodes: must be >= 1, got {episodes}")
+        return cls(
+            scenario=scenario,
+            learner=learner,
+            rivals=rivals,
+            days=tuple(chosen[i % len(chosen)] for i in range(episodes)),
+            seeds=tuple(evaluation_seeds(episodes, seed)),
+        )
+
     def __len__(self) -> int:
         return len(self.days)
 
-    def start(self, copies: int = 1, part: slice = slice(None)) -> tuple[Batch, NDArray[np.float32]]:
-        """Return a batch at the first hour of the episodes, each `copies` times over, and what it sees."""
+    def start(
+        self, copies: int = 1, part: slice = slice(None), *, offers: bool = True
+    ) -> tuple[Batch, NDArray[np.float32]]:
+        """Return a batch at the first hour of the episodes, each `copies` times over, and what it sees.
+
+        Its hours can be read only where it keeps `offers`.
+        """
         days, seeds = (
             np.repeat(self.days[part], copies),
             np.repeat(np.array(self.seeds[part], object), copies),
@@ -58,6 +100,8 @@ class Episodes:
             len(days), self.scenario, learner=self.learner, rivals=self.rivals, autoreset_mode="disabled"
         )
         observations, _ = env.reset(seed=seeds.tolist(), options={"start": days * 24})
+        if offers:
+            env.engine.keep_offers()
         return Batch(env, self.learner), observations
 
 
@@ -143,39 +187,54 @@ def truthful(observations: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.zeros((len(observations), 2), dtype=np.float32)
 
 
+def _check_days(scenario: Scenario, days: tuple[int, ...]) -> None:
+    if not days:
+        raise ValueError("days: must name at least one day")
+    last = (len(scenario.demand.series_mw) - scenario.horizon) // 24
+    for i, day in enumerate(days):
+        if not 0 <= day <= last:
+            raise ValueError(f"days[{i}]: must be in 0..{last} to hold an episode, got {day}")
+
+
 class Batch:
     """A batch of markets whose last hour can be read, whole or in part.
 
     Attributes
     ----------
+    engine
+        The engine that plays; its arrays are live.
+    hour
+        Hour of the series that the last step cleared, (E,) for E environments.
+    capacities, srmc
+        The fleet of each episode, MW and $/MWh, (E, A).
     profit, reward
-        The learner's profit, $, and reward of the last hour, (E,) for E environments; live.
+        The learner's profit, $, and reward of the last hour, (E,); live.
     """
 
     def __init__(self, env: MarketVectorEnv, learner: int) -> None:
         self._env = env
-        self._engine = env.engine
-        self._engine.keep_offers()
+        self.engine = env.engine
         self._learner = learner
         self._pay_as_bid = env.scenario.rules.pricing == "pay_as_bid"
-        _, self._srmc = self._engine.fleet()  # drawn at the reset, (E, A)
-        self.profit: NDArray[np.float64] = self._engine.profits[:, learner]
+        self.capacities, self.srmc = self.engine.fleet()  # drawn at the reset
+        self.hour: NDArray[np.int64] = self.engine.clock()[1]
+        self.profit: NDArray[np.float64] = self.engine.profits[:, learner]
         self.reward: NDArray[np.float32] = np.zeros(env.num_envs, np.float32)
 
     def step(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Play one hour; return the next observations."""
-        self._hour = self._engine.clock()[1]
+        self.hour = self.engine.clock()[1]
         observations, self.reward, _, _, _ = self._env.step(actions)
         return observations
 
     def read(self, rows: NDArray[np.intp]) -> Play:
         """Return the last hour of the named environments, arrays (len(rows), ...)."""
-        engine, me = self._engine, self._learner
+        engine, me = self.engine, self._learner
         prices, quantities = (offers[rows] for offers in engine.offers())
-        price, dispatch, srmc = engine.prices[rows], engine.dispatch[rows], self._srmc[rows]
+        price, dispatch, srmc = engine.prices[rows], engine.dispatch[rows], self.srmc[rows]
         paid = prices if self._pay_as_bid else price[:, None]  # to each unit, $/MWh
         return Play(
-            hour=self._hour[rows].astype(np.float64),
+            hour=self.hour[rows].astype(np.float64),
             demand=engine.demand[rows],
             unserved=engine.unserved[rows],
             price=price,

@@ -33,7 +33,7 @@ CHECKPOINT_FILE = "checkpoint.pt"
 """Name of the checkpoint in a run's folder."""
 
 _MAGIC = b"vecmarket-checkpoint"
-_VERSION = 1
+_VERSION = 2
 _LONGEST_LINE = 200
 
 

@@ -17,13 +17,22 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vecmarket.files import write_atomically
+from vecmarket.training.layers import Linear, Tanh
 
-__all__ = ["ACTIVATIONS", "ActorCritic", "NumpyPolicy", "as_numpy_policy", "load_policy", "save_policy"]
+__all__ = [
+    "ACTIVATIONS",
+    "ActorCritic",
+    "GaussianActorCritic",
+    "NumpyPolicy",
+    "as_numpy_policy",
+    "load_policy",
+    "save_policy",
+]
 
 NumpyPolicy = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Observations (N, F) to actions (N, A), both float32."""
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 """Activations of the hidden layers by name."""
 
 _FORMAT = "vecmarket-policy"
@@ -32,7 +41,56 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LARGEST_BOUND = 1e6  # a bound beyond this says "unbounded" (CartPole's are 3.4e38): nothing to scale by
 
 
-class ActorCritic(nn.Module):
+class GaussianActorCritic:
+    """What a Gaussian policy and its value function compute, whatever networks stand behind them.
+
+    Shapes are those of one agent, n rows each; with B agents side by side everything has B in front.
+    """
+
+    centre: Tensor  # (F,), and (B, 1, F) for B agents
+    scale: Tensor  # the same
+    action_low: Tensor  # (A,), and (B, 1, A)
+    action_high: Tensor  # the same
+    log_std: Tensor  # the same
+    actor: Callable[[Tensor], Tensor]
+    critic: Callable[[Tensor], Tensor]
+
+    def normalised(self, observations: Tensor) -> Tensor:
+        """Return `observations` (n, F) as the networks see them."""
+        return (observations - self.centre) / self.scale
+
+    def mean_action(self, observations: Tensor) -> Tensor:
+        """Return the mean of the policy, (n, A), before it is clipped to the action space."""
+        return self.actor(self.normalised(observations))
+
+    def value(self, observations: Tensor) -> Tensor:
+        """Return the critic's value of each observation, (n,)."""
+        return self.critic(self.normalised(observations)).squeeze(-1)
+
+    def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities (n,) of given actions, the policy's entropy () and the values (n,)."""
+        seen = self.normalised(observations)
+        log_prob = self.log_prob(self.actor(seen), actions)
+        return log_prob, self.entropy(), self.critic(seen).squeeze(-1)
+
+    def log_prob(self, mean: Tensor, actions: Tensor) -> Tensor:
+        """Return the log-density (n,) of `actions` (n, A) under independent normals around `mean`."""
+        return self.noise_log_prob((actions - mean) * torch.exp(-self.log_std))
+
+    def noise_log_prob(self, noise: Tensor) -> Tensor:
+        """Return the log-density (n,) of the actions that standard normal `noise` (n, A) leads to."""
+        return -(0.5 * noise.square() + self.log_std + _HALF_LOG_2PI).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Return the entropy () of the policy, the same in every state."""
+        return (self.log_std + 0.5 + _HALF_LOG_2PI).sum(-1)
+
+    def clip(self, actions: Tensor) -> Tensor:
+        """Return `actions` (n, A) clipped to the bounds of the action space."""
+        return torch.clamp(actions, self.action_low, self.action_high)
+
+
+class ActorCritic(nn.Module, GaussianActorCritic):
     """A Gaussian policy with a state-independent spread, and a value function of its own.
 
     Actor and critic share no weights. Observations are first mapped from the bounds of their space to
@@ -90,46 +148,14 @@ class ActorCritic(nn.Module):
         centre, scale = np.zeros(features, np.float32), np.ones(features, np.float32)
         if observation_range is not None:
             centre, scale = _centre_and_scale(observations, observation_range)
-        self.centre: Tensor  # (F,)
-        self.scale: Tensor  # (F,)
-        self.action_low: Tensor  # (A,)
-        self.action_high: Tensor  # (A,)
         self.register_buffer("centre", torch.tensor(centre))
         self.register_buffer("scale", torch.tensor(scale))
         self.register_buffer("action_low", torch.tensor(actions.low, dtype=torch.float32))
         self.register_buffer("action_high", torch.tensor(actions.high, dtype=torch.float32))
 
-        self.actor = _mlp([features, *hidden, size], activation, 0.01, generator)
-        self.critic = _mlp([features, *hidden, 1], activation, 1.0, generator)
+        self.actor: nn.Sequential = _mlp([features, *hidden, size], activation, 0.01, generator)
+        self.critic: nn.Sequential = _mlp([features, *hidden, 1], activation, 1.0, generator)
         self.log_std = nn.Parameter(torch.full((size,), float(initial_log_std)))  # (A,)
-
-    def mean_action(self, observations: Tensor) -> Tensor:
-        """Return the mean of the policy, (B, A), before it is clipped to the action space."""
-        mean: Tensor = self.actor((observations - self.centre) / self.scale)
-        return mean
-
-    def value(self, observations: Tensor) -> Tensor:
-        """Return the critic's value of each observation, (B,)."""
-        value: Tensor = self.critic((observations - self.centre) / self.scale)
-        return value.squeeze(-1)
-
-    def evaluate(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities (B,) of given actions, the policy's entropy () and the values (B,)."""
-        log_prob = self.log_prob(self.mean_action(observations), actions)
-        return log_prob, self.entropy(), self.value(observations)
-
-    def log_prob(self, mean: Tensor, actions: Tensor) -> Tensor:
-        """Return the log-density (B,) of `actions` (B, A) under independent normals around `mean`."""
-        noise = (actions - mean) * torch.exp(-self.log_std)
-        return -(0.5 * noise.square() + self.log_std + _HALF_LOG_2PI).sum(-1)
-
-    def entropy(self) -> Tensor:
-        """Return the entropy () of the policy, the same in every state."""
-        return (self.log_std + 0.5 + _HALF_LOG_2PI).sum()
-
-    def clip(self, actions: Tensor) -> Tensor:
-        """Return `actions` (B, A) clipped to the bounds of the action space."""
-        return torch.clamp(actions, self.action_low, self.action_high)
 
 
 def as_numpy_policy(model: ActorCritic) -> NumpyPolicy:
@@ -202,7 +228,7 @@ def _mlp(
     last = len(widths) - 2
     for i, (rows, columns) in enumerate(itertools.pairwise(widths)):
         # skip_init: the usual constructor would draw weights from torch's global generator
-        linear: nn.Linear = nn.utils.skip_init(nn.Linear, rows, columns)  # type: ignore[no-untyped-call]
+        linear: nn.Linear = nn.utils.skip_init(Linear, rows, columns)  # type: ignore[no-untyped-call]
         nn.init.orthogonal_(linear.weight, head_gain if i == last else math.sqrt(2.0), generator=generator)
         nn.init.zeros_(linear.bias)
         layers += [linear] if i == last else [linear, ACTIVATIONS[activation]()]

@@ -3,20 +3,6 @@
 One iteration is: play `rollout_steps` steps in every environment -> scale rewards -> advantages -> a few
 epochs of clipped updates. Arrays have shape (T, N, ...) for T steps in N environments and are made once.
 
-The three ways in which a vector environment starts a new episode differ in where the last observation of
-the old one is found; it is needed to value a truncated episode:
-
-========== ===================================== ==================================================
-autoreset  after an episode's last step          what that means for the rollout
-========== ===================================== ==================================================
-NEXT_STEP  the last observation is returned, the the next row is only a reset: it is marked invalid
-           next step ignores its action          and enters neither advantages nor losses
-SAME_STEP  the new episode's first observation   the last one is read from ``infos["final_obs"]``
-           is returned
-DISABLED   the last observation is returned, and it is read there, then the ended environments are
-           the caller resets                     reset by ``options={"reset_mask": ended}``
-========== ===================================== ==================================================
-
 Method: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
 """
 
@@ -24,25 +10,86 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import gymnasium as gym
-import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 from torch import Tensor
 
+from vecmarket.training.collector import Collector, VectorEnv
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.gae import compute_gae
-from vecmarket.training.policy import ActorCritic
-from vecmarket.training.rollout import EpisodeMeans, RewardScale, Rollout
+from vecmarket.training.gae import compute_gae, scale_steps
+from vecmarket.training.policy import ActorCritic, GaussianActorCritic
+from vecmarket.training.rollout import ObservationScale, RewardScale, Rollout
 from vecmarket.training.seeding import stream_seed
 
-__all__ = ["PPO"]
+__all__ = ["FIGURES", "PPO", "Batch", "learning_rate", "log_std", "new_model", "ppo_loss"]
 
-VectorEnv: TypeAlias = "gym.vector.VectorEnv[Any, Any, Any]"
 State: TypeAlias = dict[str, Any]
+
+FIGURES = ("policy_loss", "value_loss", "approx_kl", "clip_fraction")
+"""What `ppo_loss` tells of a minibatch, in this order."""
+
+
+ADAM_EPSILON = 1e-5
+
+
+class Batch(NamedTuple):
+    """Rows of a rollout to learn from: n of one agent, or of each of B agents (everything has B in front)."""
+
+    observations: Tensor  # (n, F)
+    actions: Tensor  # (n, A), before clipping to the action space
+    log_probs: Tensor  # (n,), of the actions when they were taken
+    advantages: Tensor  # (n,)
+    returns: Tensor  # (n,)
+    values: Tensor  # (n,), of the observations when they were made
+
+    def rows(self, chosen: Tensor) -> Batch:
+        """Return chosen rows; `chosen` may have any shape, and its entries count rows of the first axis."""
+        flat = chosen.flatten()
+        return Batch(*(part.index_select(0, flat).view(*chosen.shape, *part.shape[1:]) for part in self))
+
+
+def ppo_loss(model: GaussianActorCritic, batch: Batch, config: PPOConfig) -> tuple[Tensor, Tensor]:
+    """Return the loss of a minibatch and its figures; nothing but the arguments enters, nothing is changed.
+
+    With r the ratio of an action's probability now to that when it was taken, A its advantage (scaled to mean
+    0 and deviation 1 over the minibatch), V the value and G the return, the loss is the mean over the rows of
+
+        -min(r A, clip(r, 1 - c, 1 + c) A) + c_v (V - G)^2 / 2 - c_e entropy
+
+    where a clipped value takes the larger of its two squared errors.
+
+    Returns
+    -------
+    loss
+        Float (), or (B,) for B agents, whose losses share nothing.
+    figures
+        Float (4,) or (B, 4), the `FIGURES`, without gradient.
+    """
+    log_probs, entropy, values = model.evaluate(batch.observations, batch.actions)
+    log_ratio = log_probs - batch.log_probs
+    ratio = log_ratio.exp()
+    advantages = batch.advantages
+    if config.normalise_advantages and advantages.shape[-1] > 1:
+        spread, mean = torch.std_mean(advantages, dim=-1, keepdim=True)
+        advantages = (advantages - mean) / (spread + 1e-8)
+    clipped = ratio.clamp(1.0 - config.clip_range, 1.0 + config.clip_range)
+    policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean(-1)
+
+    errors = (values - batch.returns).square()
+    if config.value_clip_range is not None:
+        change = (values - batch.values).clamp(-config.value_clip_range, config.value_clip_range)
+        errors = torch.maximum(errors, (batch.values + change - batch.returns).square())
+    value_loss = 0.5 * errors.mean(-1)
+
+    loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+    with torch.no_grad():
+        # unbiased, and no sample of it is negative: Schulman, "Approximating KL Divergence", 2020
+        kl = (ratio - 1.0 - log_ratio).mean(-1)
+        cut = ((ratio - 1.0).abs() > config.clip_range).float().mean(-1)
+        figures = torch.stack([policy_loss, value_loss, kl, cut], dim=-1)
+    return loss, figures
 
 
 class PPO:
@@ -84,38 +131,27 @@ class PPO:
         self.env = env
         self.config = config
         self.seed = seed
-        self.device = _device(device)
-        self.autoreset = _autoreset_mode(env)
+        self.device = device_of(device)
         self.num_envs = env.num_envs
         self.steps_per_iteration = config.rollout_steps * self.num_envs
         self.total_iterations = -(-total_steps // self.steps_per_iteration)
         self.iteration = 0
 
-        self.model = ActorCritic(
-            env.single_observation_space,
-            env.single_action_space,
-            hidden=config.hidden,
-            activation=config.activation,
-            initial_log_std=config.initial_log_std,
-            observation_range=config.observation_range,
-            generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
-        ).to(self.device)
-        self.model.log_std.requires_grad_(config.final_log_std is None)
+        self.model = new_model(env, config, seed).to(self.device)
         learned = [weights for weights in self.model.parameters() if weights.requires_grad]
-        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
         self.shuffle = torch.Generator(self.device).manual_seed(stream_seed(seed, "minibatches"))
         self.reward_scale = RewardScale(self.num_envs, config.gamma, self.device)
-        self.episodes = EpisodeMeans(self.num_envs, info_means)
+        self.observation_scale = ObservationScale(self.model.centre.numel(), self.device)
         self.rollout = Rollout.empty(
             config.rollout_steps,
-            self.num_envs,
+            (self.num_envs,),
             self.model.centre.numel(),
             self.model.log_std.numel(),
             self.device,
         )
-        # whether the previous step ended the episode, (N,)
-        self.ended: NDArray[np.bool_] = np.zeros(self.num_envs, np.bool_)
+        self.collector = Collector(env, self.rollout.told, info_means)
         self.started = False
 
     @property
@@ -131,65 +167,55 @@ class PPO:
     def iterate(self) -> dict[str, float]:
         """Play one rollout and learn from it; return the iteration's figures by name."""
         if not self.started:
-            observations, _ = self.env.reset(seed=stream_seed(self.seed, "environments"))
-            self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
+            self.collector.start(stream_seed(self.seed, "environments"))
+            self.rollout.take_observations(-1)
             self.started = True
-        learning_rate = self._follow_schedules()
+        rate = self._follow_schedules()
         figures = self.collect()
         advantages, returns = self.advantages()
         figures |= self.update(advantages, returns)
+        if self.config.normalise_observations:
+            self.observation_scale.update(self.rollout.observations[:-1], self.rollout.valid)
+            self.observation_scale.write(self.model.centre, self.model.scale)
         self.iteration += 1
-        return figures | {"learning_rate": learning_rate}
+        return figures | {"learning_rate": rate}
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def collect(self) -> dict[str, float]:
         """Fill the rollout with T steps of the current policy."""
-        roll, env, model = self.rollout, self.env, self.model
+        roll, model = self.rollout, self.model
         roll.observations[0].copy_(roll.observations[-1])
         roll.noise.normal_(generator=self.action_noise)
         std = model.log_std.exp()
-        dtype = env.single_action_space.dtype
-        self.episodes.clear()
-        played = np.ones(self.num_envs, np.bool_)
+        self.collector.episodes.clear()
         for t in range(self.config.rollout_steps):
             mean = model.mean_action(roll.observations[t])
             torch.addcmul(mean, std, roll.noise[t], out=roll.actions[t])
-            actions = model.clip(roll.actions[t]).cpu().numpy().astype(dtype, copy=False)
-            observations, rewards, terminated, truncated, infos = env.step(actions)
-
-            roll.rewards[t].copy_(torch.from_numpy(np.asarray(rewards)))
-            roll.terminated[t].copy_(torch.from_numpy(terminated))
-            roll.truncated[t].copy_(torch.from_numpy(truncated))
-            ended = terminated | truncated
-            if self.autoreset == AutoresetMode.NEXT_STEP:
-                played = ~self.ended
-                roll.valid[t].copy_(torch.from_numpy(played))
-            self.episodes.add(rewards, ended, played, infos)
-            np.copyto(self.ended, ended)
-
-            cut = truncated & ~terminated
-            if self.autoreset != AutoresetMode.NEXT_STEP and cut.any():
-                last = infos["final_obs"] if self.autoreset == AutoresetMode.SAME_STEP else observations
-                self._value_last(t, last, cut)
-            if self.autoreset == AutoresetMode.DISABLED and ended.any():
-                observations, _ = env.reset(options={"reset_mask": ended})
-            roll.observations[t + 1].copy_(torch.from_numpy(np.asarray(observations)))
-        return self.episodes.figures()
+            cut = self.collector.step(t, model.clip(roll.actions[t]).cpu().numpy())
+            if cut is not None:
+                last = model.value(cut.observations.to(self.device))
+                roll.last_values[t].masked_scatter_(cut.rows.to(self.device), last)
+            roll.take_observations(t + 1)
+        roll.take_all_else()
+        return self.collector.episodes.figures()
 
     @torch.no_grad()
     def advantages(self) -> tuple[Tensor, Tensor]:
-        """Return advantages and returns of the rollout, float (T, N), in units of the scaled reward."""
+        """Return advantages and returns of the rollout, float (T, N).
+
+        They are in units of the scaled reward, unless the advantages are scaled step by step.
+        """
         roll, config = self.rollout, self.config
-        size = roll.observations.shape[:2]
-        roll.values.copy_(self.model.value(roll.observations.flatten(0, 1)).view(size))
+        for observations, values in zip(roll.observations, roll.values, strict=True):
+            values.copy_(self.model.value(observations))
         next_values = roll.values[1:]
-        if self.autoreset != AutoresetMode.NEXT_STEP:
+        if self.collector.autoreset != AutoresetMode.NEXT_STEP:
             next_values = torch.where(roll.truncated, roll.last_values, next_values)
         rewards = roll.rewards
         if config.normalise_rewards:
             self.reward_scale.update(rewards, roll.terminated | roll.truncated, roll.valid)
             rewards = rewards / self.reward_scale.std
-        return compute_gae(
+        advantages, returns = compute_gae(
             rewards,
             roll.values[:-1],
             next_values,
@@ -199,6 +225,9 @@ class PPO:
             gae_lambda=config.gae_lambda,
             valid=roll.valid,
         )
+        if config.normalise_by_step:
+            advantages = scale_steps(advantages, roll.valid)
+        return advantages, returns
 
     def update(self, advantages: Tensor, returns: Tensor) -> dict[str, float]:
         """Take the epochs of clipped gradient steps; `advantages` and `returns` are (T, N).
@@ -207,90 +236,62 @@ class PPO:
         """
         config, model, roll = self.config, self.model, self.rollout
         rows = roll.valid.flatten().nonzero().squeeze(-1)
-        observations = roll.observations[:-1].flatten(0, 1)
-        actions = roll.actions.flatten(0, 1)
-        old_values = roll.values[:-1].flatten()
-        with torch.no_grad():
-            # the density of mean + std * noise, from the noise that was drawn
-            old_log_probs = model.log_prob(
-                torch.zeros_like(actions), roll.noise.flatten(0, 1) * model.log_std.exp()
-            )
-        advantages, returns = advantages.flatten(), returns.flatten()
+        data = self.data(advantages, returns)
 
         figures: list[Tensor] = []
         epochs = 0
         for _ in range(config.epochs if len(rows) else 0):
             order = rows[torch.randperm(len(rows), generator=self.shuffle, device=self.device)]
             epoch: list[Tensor] = []
-            for batch in order.tensor_split(min(config.minibatches, len(rows))):
-                log_probs, entropy, values = model.evaluate(observations[batch], actions[batch])
-                log_ratio = log_probs - old_log_probs[batch]
-                ratio = log_ratio.exp()
-                advantage = advantages[batch]
-                if config.normalise_advantages and len(batch) > 1:
-                    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-                clipped = ratio.clamp(1.0 - config.clip_range, 1.0 + config.clip_range)
-                policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-
-                errors = (values - returns[batch]).square()
-                if config.value_clip_range is not None:
-                    change = values - old_values[batch]
-                    change = change.clamp(-config.value_clip_range, config.value_clip_range)
-                    errors = torch.maximum(errors, (old_values[batch] + change - returns[batch]).square())
-                value_loss = 0.5 * errors.mean()
-
-                loss = (
-                    policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
-                )
+            for chosen in order.tensor_split(min(config.minibatches, len(rows))):
+                loss, told = ppo_loss(model, data.rows(chosen), config)
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
                 self.optimiser.step()
-
-                with torch.no_grad():
-                    # unbiased, and no sample of it is negative: Schulman, "Approximating KL Divergence", 2020
-                    kl = (ratio - 1.0 - log_ratio).mean()
-                    cut = ((ratio - 1.0).abs() > config.clip_range).float().mean()
-                    epoch.append(torch.stack([policy_loss, value_loss, kl, cut]))
+                epoch.append(told)
             figures += epoch
             epochs += 1
             if config.target_kl is not None and torch.stack(epoch).mean(0)[2].item() > config.target_kl:
                 break
 
-        losses: list[float] = torch.stack(figures).mean(0).tolist() if figures else [math.nan] * 4
-        policy_loss_, value_loss_, kl_, cut_ = losses
+        losses: list[float] = torch.stack(figures).mean(0).tolist() if figures else [math.nan] * len(FIGURES)
         return {
-            "policy_loss": policy_loss_,
-            "value_loss": value_loss_,
-            "approx_kl": kl_,
-            "clip_fraction": cut_,
+            **dict(zip(FIGURES, losses, strict=True)),
             "entropy": model.entropy().item(),
             "policy_std": model.log_std.exp().mean().item(),
-            "explained_variance": _explained_variance(old_values[rows], returns[rows]),
+            "explained_variance": explained_variance(data.values[rows], data.returns[rows]),
             "epochs": float(epochs),
         }
+
+    @torch.no_grad()
+    def data(self, advantages: Tensor, returns: Tensor) -> Batch:
+        """Return all T * N rows of the rollout with their advantages and returns, (T, N) each."""
+        roll = self.rollout
+        return Batch(
+            observations=roll.observations[:-1].flatten(0, 1),
+            actions=roll.actions.flatten(0, 1),
+            log_probs=self.model.noise_log_prob(roll.noise.flatten(0, 1)),
+            advantages=advantages.flatten(),
+            returns=returns.flatten(),
+            values=roll.values[:-1].flatten(),
+        )
 
     def state(self) -> State:
         """Return a copy of everything that the coming iterations depend on, as plain values and tensors.
 
         The environment's part is there when it offers ``snapshot() -> bytes`` and ``restore(bytes)``.
         """
-        snapshot = getattr(self.env.unwrapped, "snapshot", None)
-        state: State = _copy(
+        state: State = copied(
             {
                 "iteration": self.iteration,
-                "started": self.started,
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "action_noise": self.action_noise.get_state(),
                 "shuffle": self.shuffle.get_state(),
                 "reward_scale": self.reward_scale.state(),
-                "episodes": self.episodes.state(),
-                "ended": torch.from_numpy(self.ended),
-                "observations": self.rollout.observations[-1],
-                "env": torch.frombuffer(bytearray(snapshot()), dtype=torch.uint8)
-                if snapshot is not None and self.started
-                else None,
+                "observation_scale": self.observation_scale.state(),
+                "environment": self.collector.state() if self.started else None,
             }
         )
         return state
@@ -309,48 +310,61 @@ class PPO:
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.action_noise.set_state(state["action_noise"].cpu())
-            self.shuffle.set_state(state["shuffle"].cpu())
+            if state["action_noise"] is not None:  # a native learner draws its noise in another way
+                self.action_noise.set_state(state["action_noise"].cpu())
+                self.shuffle.set_state(state["shuffle"].cpu())
             self.reward_scale.restore(state["reward_scale"])
-            self.episodes.restore(state["episodes"])
-            np.copyto(self.ended, state["ended"].cpu().numpy())
-            self.rollout.observations[-1].copy_(state["observations"])
-            self.iteration, self.started = int(state["iteration"]), bool(state["started"])
+            self.observation_scale.restore(state["observation_scale"])
+            self.iteration, self.started = int(state["iteration"]), state["environment"] is not None
+            if self.started:
+                self.collector.restore(state["environment"], seed=self.seed, restart=self.iteration)
+                self.rollout.take_observations(-1)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise ValueError(f"state: does not fit this learner: {error}") from error
-        if not self.started:
-            return
-        if state["env"] is not None:
-            self.env.unwrapped.restore(state["env"].cpu().numpy().tobytes())  # type: ignore[attr-defined]
-        else:
-            seed = stream_seed(self.seed, "environments", restart=self.iteration)
-            observations, _ = self.env.reset(seed=seed)
-            self.rollout.observations[-1].copy_(torch.from_numpy(np.asarray(observations)))
-            self.ended[:] = False
-            self.episodes.forget_running()
 
     def _follow_schedules(self) -> float:
         """Set the learning rate, and the spread where it is not learned; return the learning rate."""
-        config, learning_rate = self.config, self.config.learning_rate
-        if config.schedule == "linear":
-            learning_rate *= 1.0 - self.iteration / self.total_iterations
+        rate = learning_rate(self.config, self.iteration, self.total_iterations)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        if config.final_log_std is not None:
-            done = self.iteration / max(1, self.total_iterations - 1)
-            log_std = config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
+            group["lr"] = rate
+        spread = log_std(self.config, self.iteration, self.total_iterations)
+        if spread is not None:
             with torch.no_grad():
-                self.model.log_std.fill_(log_std)
-        return learning_rate
-
-    def _value_last(self, t: int, observations: NDArray[Any], cut: NDArray[np.bool_]) -> None:
-        """Value the last observations of the episodes that step `t` cut short."""
-        rows = np.stack(list(observations[cut]))  # SyncVectorEnv hands an object array, with None elsewhere
-        values = self.model.value(torch.as_tensor(rows, dtype=torch.float32, device=self.device))
-        self.rollout.last_values[t][torch.from_numpy(cut).to(self.device)] = values
+                self.model.log_std.fill_(spread)
+        return rate
 
 
-def _explained_variance(values: Tensor, returns: Tensor) -> float:
+def new_model(env: VectorEnv, config: PPOConfig, seed: int) -> ActorCritic:
+    """Return the networks that a learner of this seed starts with."""
+    model = ActorCritic(
+        env.single_observation_space,
+        env.single_action_space,
+        hidden=config.hidden,
+        activation=config.activation,
+        initial_log_std=config.initial_log_std,
+        observation_range=None if config.normalise_observations else config.observation_range,
+        generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
+    )
+    model.log_std.requires_grad_(config.final_log_std is None)
+    return model
+
+
+def learning_rate(config: PPOConfig, iteration: int, total: int) -> float:
+    """Return Adam's step size in an iteration (from 0) of a run of `total`."""
+    if config.schedule == "linear":
+        return config.learning_rate * (1.0 - iteration / total)
+    return config.learning_rate
+
+
+def log_std(config: PPOConfig, iteration: int, total: int) -> float | None:
+    """Return the policy's log standard deviation in an iteration, None where it is learned."""
+    if config.final_log_std is None:
+        return None
+    done = iteration / max(1, total - 1)
+    return config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
+
+
+def explained_variance(values: Tensor, returns: Tensor) -> float:
     """Return the share of the returns' variance that the values explain; nan where there is none."""
     variance = returns.var(correction=0).item() if len(returns) else 0.0
     if variance == 0.0:
@@ -358,16 +372,8 @@ def _explained_variance(values: Tensor, returns: Tensor) -> float:
     return 1.0 - (returns - values).var(correction=0).item() / variance
 
 
-def _autoreset_mode(env: VectorEnv) -> AutoresetMode:
-    mode = env.metadata.get("autoreset_mode")
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        legal = ", ".join(str(m) for m in AutoresetMode)
-        raise ValueError(f'env.metadata["autoreset_mode"]: must be one of {legal}, got {mode!r}') from None
-
-
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """Return a device that is there; a ValueError says what is wrong with another."""
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -377,11 +383,12 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Return a copy of nested dictionaries and lists of tensors."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_copy(item) for item in value]
+        return [copied(item) for item in value]
     return value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,41 +13,89 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["EpisodeMeans", "RewardScale", "Rollout"]
+__all__ = ["EpisodeMeans", "ObservationScale", "RewardScale", "Rollout", "Told"]
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """T steps in N environments, made once and filled again and again."""
+class Told:
+    """What the environments tell in T steps, on the CPU, where they write it."""
 
     observations: Tensor  # (T + 1, N, F) float32; the last row is where the next rollout starts
-    noise: Tensor  # (T, N, A) float32, standard normal
-    actions: Tensor  # (T, N, A) float32, before clipping to the action space
     rewards: Tensor  # (T, N) float32
     terminated: Tensor  # (T, N) bool
     truncated: Tensor  # (T, N) bool
     valid: Tensor  # (T, N) bool; False where the step only reset the environment
+
+    def of(self, change: Callable[[Tensor], Tensor]) -> Told:
+        """Return these arrays in another view."""
+        return Told(*(change(getattr(self, part.name)) for part in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True)
+class Rollout(Told):
+    """T steps in N environments, made once and filled again and again.
+
+    It lives where the networks do. On a GPU the environments write into `told`, which is pinned memory, and
+    copies follow without anybody waiting for them; on a CPU `told` is the rollout's own memory. With B agents
+    side by side, every N is (B, N).
+    """
+
+    told: Told
+    noise: Tensor  # (T, N, A) float32, standard normal
+    actions: Tensor  # (T, N, A) float32, before clipping to the action space
     values: Tensor  # (T + 1, N) float32, of the observations
     last_values: Tensor  # (T, N) float32; where an episode was truncated, of its last observation
 
     @classmethod
-    def empty(cls, steps: int, num_envs: int, features: int, actions: int, device: torch.device) -> Rollout:
-        """Make the arrays; `valid` is True throughout."""
+    def empty(
+        cls,
+        steps: int,
+        rows: tuple[int, ...],
+        features: int,
+        actions: int,
+        device: torch.device,
+        *,
+        staged: bool | None = None,
+    ) -> Rollout:
+        """Make the arrays for rows (N,) or (B, N); `valid` is True throughout.
 
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
+        `staged` is whether `told` has memory of its own; None for what the device asks for.
+        """
 
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32, place: Any = device) -> Tensor:
+            pinned = place == "cpu" and device.type == "cuda"
+            return torch.zeros(shape, dtype=dtype, device=place, pin_memory=pinned)
+
+        def told(place: Any) -> Told:
+            return Told(
+                observations=zeros(steps + 1, *rows, features, place=place),
+                rewards=zeros(steps, *rows, place=place),
+                terminated=zeros(steps, *rows, dtype=torch.bool, place=place),
+                truncated=zeros(steps, *rows, dtype=torch.bool, place=place),
+                valid=zeros(steps, *rows, dtype=torch.bool, place=place).fill_(True),
+            )
+
+        own = told(device)
         return cls(
-            observations=zeros(steps + 1, num_envs, features),
-            noise=zeros(steps, num_envs, actions),
-            actions=zeros(steps, num_envs, actions),
-            rewards=zeros(steps, num_envs),
-            terminated=zeros(steps, num_envs, dtype=torch.bool),
-            truncated=zeros(steps, num_envs, dtype=torch.bool),
-            valid=~zeros(steps, num_envs, dtype=torch.bool),
-            values=zeros(steps + 1, num_envs),
-            last_values=zeros(steps, num_envs),
+            **vars(own),
+            told=told("cpu") if (device.type != "cpu" if staged is None else staged) else own,
+            noise=zeros(steps, *rows, actions),
+            actions=zeros(steps, *rows, actions),
+            values=zeros(steps + 1, *rows),
+            last_values=zeros(steps, *rows),
         )
+
+    def take_observations(self, t: int) -> None:
+        """Have the observations of step `t` (-1 for the last) where the networks are."""
+        if self.told.observations is not self.observations:
+            self.observations[t].copy_(self.told.observations[t], non_blocking=True)
+
+    def take_all_else(self) -> None:
+        """Have the rewards and flags of all steps where the networks are."""
+        for name in ("rewards", "terminated", "truncated", "valid"):
+            mine, told = getattr(self, name), getattr(self.told, name)
+            if mine is not told:
+                mine.copy_(told, non_blocking=True)
 
 
 class RewardScale:
@@ -103,35 +152,85 @@ class RewardScale:
         )
 
 
+class ObservationScale:
+    """Running mean and standard deviation of each observed number, merged as in `RewardScale`."""
+
+    def __init__(self, features: int, device: torch.device) -> None:
+        self.count = 0
+        self.mean = torch.zeros(features, dtype=torch.float64, device=device)  # (F,)
+        self.variance = torch.zeros(features, dtype=torch.float64, device=device)  # (F,)
+
+    def update(self, observations: Tensor, valid: Tensor) -> None:
+        """Take in a rollout: observations (T, N, F), and which rows count, (T, N)."""
+        rows = observations[valid].double()
+        if len(rows):
+            self.merge(len(rows), rows.mean(0), rows.var(0, correction=0))
+
+    def merge(self, count: int, mean: Tensor, variance: Tensor) -> None:
+        """Take in the moments of other rows, as another worker may have seen them; (F,) each."""
+        total = self.count + count
+        shift = mean - self.mean
+        spread = self.variance * self.count + variance * count + shift.square() * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.variance = spread / total
+        self.count = total
+
+    def write(self, centre: Tensor, scale: Tensor) -> None:
+        """Bring a model's map of observations up to date; a number that never varied keeps the scale 1."""
+        if self.count:
+            centre.copy_(self.mean)
+            scale.copy_(torch.where(self.variance > 0.0, self.variance.sqrt(), 1.0))
+
+    def state(self) -> list[tuple[float, float, float]]:
+        """Return what `restore` takes: count, mean and variance of each number, if any came."""
+        if not self.count:
+            return []
+        moments = zip(self.mean.tolist(), self.variance.tolist(), strict=True)
+        return [(float(self.count), mean, variance) for mean, variance in moments]
+
+    def restore(self, state: Sequence[Sequence[float]]) -> None:
+        """Go on from a `state`."""
+        if state:
+            counts, means, variances = zip(*state, strict=True)
+            self.count = int(counts[0])
+            self.mean = torch.tensor(means, dtype=torch.float64, device=self.mean.device)
+            self.variance = torch.tensor(variances, dtype=torch.float64, device=self.mean.device)
+
+
 class EpisodeMeans:
     """Mean return and length of the episodes that ended in a rollout, and means of chosen infos.
 
     Parameters
     ----------
-    num_envs
-        Environments, N.
+    rows
+        Shape of the environment's rows: (N,), or (N, B) for B agents whose figures are kept apart.
     info_means
-        Keys of `infos` whose mean over the rollout is reported; each an (N,) array with its mask ``_key``.
+        Keys of `infos` whose mean over the rollout is reported; each an array of all rows with its mask
+        ``_key``.
     """
 
-    def __init__(self, num_envs: int, info_means: Sequence[str] = ()) -> None:
-        self.returns: NDArray[np.float64] = np.zeros(num_envs)  # of the running episodes
-        self.lengths: NDArray[np.int64] = np.zeros(num_envs, np.int64)
+    def __init__(self, rows: tuple[int, ...], info_means: Sequence[str] = ()) -> None:
+        self.rows = rows
+        self.returns: NDArray[np.float64] = np.zeros(rows)  # of the running episodes
+        self.lengths: NDArray[np.int64] = np.zeros(rows, np.int64)
         self.info_means = tuple(info_means)
         self.clear()
 
     def clear(self) -> None:
         """Start a new rollout; running episodes run on."""
-        self.ended = 0
-        self.return_sum = 0.0
-        self.length_sum = 0
-        self.info_sums = dict.fromkeys(self.info_means, 0.0)
-        self.info_counts = dict.fromkeys(self.info_means, 0)
+        agents = self.rows[1:]  # every sum is kept per agent, () or (B,)
+        self.ended: NDArray[np.int64] = np.zeros(agents, np.int64)
+        self.return_sum: NDArray[np.float64] = np.zeros(agents)
+        self.length_sum: NDArray[np.int64] = np.zeros(agents, np.int64)
+        self.info_sums: dict[str, NDArray[np.float64]] = {key: np.zeros(agents) for key in self.info_means}
+        self.info_counts: dict[str, NDArray[np.int64]] = {
+            key: np.zeros(agents, np.int64) for key in self.info_means
+        }
 
     def forget_running(self) -> None:
         """Start every episode anew."""
-        self.returns[:] = 0.0
-        self.lengths[:] = 0
+        self.returns[...] = 0.0
+        self.lengths[...] = 0
 
     def add(
         self,
@@ -140,29 +239,38 @@ class EpisodeMeans:
         played: NDArray[np.bool_],
         infos: Mapping[str, Any],
     ) -> None:
-        """Take in one step: rewards, ends of episodes, rows that were more than a reset, (N,) each; infos."""
-        self.returns += rewards
-        self.lengths += played
+        """Take in one step: rewards, ends, rows that were more than a reset, and infos, each of all rows."""
+        self.returns += rewards.reshape(self.rows)
+        self.lengths += played.reshape(self.rows)
         # with SAME_STEP autoreset, the rows that ended have their infos among the final ones
         for source in (infos, infos.get("final_info", {})):
             for key in self.info_sums.keys() & source.keys():
-                rows = source[f"_{key}"]
-                self.info_sums[key] += float(source[key].sum(where=rows))
-                self.info_counts[key] += int(np.count_nonzero(rows))
+                there = source[f"_{key}"].reshape(self.rows)
+                self.info_sums[key] += source[key].reshape(self.rows).sum(axis=0, where=there)
+                self.info_counts[key] += np.count_nonzero(there, axis=0)
         if ended.any():
-            self.ended += int(np.count_nonzero(ended))
-            self.return_sum += float(self.returns[ended].sum())
-            self.length_sum += int(self.lengths[ended].sum())
-            self.returns[ended] = 0.0
-            self.lengths[ended] = 0
+            over = ended.reshape(self.rows)
+            self.ended += np.count_nonzero(over, axis=0)
+            self.return_sum += self.returns.sum(axis=0, where=over)
+            self.length_sum += self.lengths.sum(axis=0, where=over)
+            self.returns[over] = 0.0
+            self.lengths[over] = 0
 
-    def figures(self) -> dict[str, float]:
-        """Return the rollout's figures by name; nan where no episode ended."""
+    def figures(self, agent: int = 0) -> dict[str, float]:
+        """Return an agent's figures of the rollout by name; nan where no episode ended."""
+
+        def of(sums: NDArray[Any]) -> float:
+            return float(sums.flat[agent])
+
+        ended = of(self.ended)
         return {
-            "episodes": float(self.ended),
-            "episode_return": self.return_sum / self.ended if self.ended else math.nan,
-            "episode_length": self.length_sum / self.ended if self.ended else math.nan,
-            **{f"mean_{key}": total / max(self.info_counts[key], 1) for key, total in self.info_sums.items()},
+            "episodes": ended,
+            "episode_return": of(self.return_sum) / ended if ended else math.nan,
+            "episode_length": of(self.length_sum) / ended if ended else math.nan,
+            **{
+                f"mean_{key}": of(total) / max(of(self.info_counts[key]), 1.0)
+                for key, total in self.info_sums.items()
+            },
         }
 
     def state(self) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
@@ -20,6 +21,7 @@ from vecmarket.scenarios.days import training_days
 from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from vecmarket.training.config import TrainConfig
 from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
+from vecmarket.training.native import NativePPO
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
 from vecmarket.training.ppo import PPO
 
@@ -41,6 +43,9 @@ SCENARIO_FILE = "scenario.toml"
 
 FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
 """A run may go on with another value of these: they change what it writes, never what it learns."""
+
+
+Learner: TypeAlias = "PPO | NativePPO"
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def build_scenario(config: TrainConfig) -> Scenario:
     return by_name(config.scenario)
 
 
-def _run(learner: PPO, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
+def _run(learner: Learner, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
     """Iterate to the end, or to Ctrl-C; `before` is the time of earlier sittings, in seconds."""
     start = time.perf_counter()
     row: dict[str, float] = {}
@@ -188,7 +193,7 @@ def _run(learner: PPO, config: TrainConfig, scenario: Scenario, run: Path, befor
     )
 
 
-def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
+def _make_learner(config: TrainConfig, scenario: Scenario) -> Learner:
     days = training_days(scenario)
     env = MarketVectorEnv(
         config.num_envs,
@@ -199,6 +204,14 @@ def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
         copy=False,
         threads=config.engine_threads,
     )
+    if config.backend == "native":
+        return NativePPO(
+            env,
+            config.ppo,
+            total_steps=config.total_steps,
+            seed=config.seed,
+            threads=config.engine_threads,
+        )
     return PPO(
         env,
         config.ppo,
@@ -209,7 +222,7 @@ def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
     )
 
 
-def _logs(learner: PPO, config: TrainConfig, run: Path) -> list[Log]:
+def _logs(learner: Learner, config: TrainConfig, run: Path) -> list[Log]:
     logs: list[Log] = []
     if config.csv:
         logs.append(CsvLog(run / METRICS_FILE, learner.iteration))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecmarket as vm
-from bench import targets
+from bench import targets, training
 from bench.__main__ import TABLES
 from bench.measure import Effort, Side, Timings, alternate, episodes
 from bench.plan import QUICK, draw_actions
@@ -63,7 +63,8 @@ def test_actions_differ_between_environments_and_steps(draw: str) -> None:
     assert saturated == pytest.approx({"normal": 0.141, "uniform": 0.853}[draw], abs=0.03)
 
 
-def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
+def test_every_table_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "THREADS", (1,))  # more of torch's may wait long on a busy machine
     plan = QUICK._replace(
         effort=Effort(rounds=2, seconds=0.0),
         generators=(5,),
@@ -74,6 +75,8 @@ def test_every_table_is_measured_and_written(tmp_path: Path) -> None:
         advance_sizes=(1, 8),
         fleet_envs=8,
         torch_sizes=(8,),
+        training_sizes=(8,),
+        batched_sizes=((2, 8),),
         python_envs=8,
         figure=tmp_path / "scaling.png",
     )

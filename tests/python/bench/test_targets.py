@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import sizes, step, threads
+from bench import sizes, step, threads, training
 from bench.measure import Case, Timings
 from bench.report import Table
 from bench.targets import TARGETS, Found, Target, table
@@ -82,6 +82,15 @@ def test_growth_is_told_beyond_the_copys_and_turn_by_turn() -> None:
     assert sizes.growth_beyond_copy(Timings(turns)) == pytest.approx(0.375)
 
 
+def test_agent_steps_are_counted_on_two_threads_of_torch() -> None:
+    timings = _timings(**{"1 thread": 10_000.0, "2 threads": 5_000.0})
+    found = table([_table(training.KIND, {Case("policy", 5, size): timings for size in (256, 1024)})])
+    assert found is not None
+    assert [row[2:] for row in found.rows] == [
+        ["at least 140 k", "200 k", "policy draw, G = 5, N = 1024", "yes"]
+    ]
+
+
 def test_every_target_has_its_tables() -> None:
-    assert {target.id for target in TARGETS} == {"S1", "S2", "S3", "S4", "S5", "S6", "S13"}
+    assert {target.id for target in TARGETS} == {"S1", "S2", "S3", "S4", "S5", "S6", "S9", "S13"}
     assert len({(target.id, target.what) for target in TARGETS}) == len(TARGETS)

@@ -22,11 +22,12 @@ PYTHON: dict[str, set[str]] = {
     "scenarios": {"checks", "config", "files"},
     "clearing": {"_core", "checks", "config"},
     "engine": {"_core", "checks", "config"},
+    "replay": {"_core", "checks"},
     "envs": {"_core", "checks", "config", "scenarios"},
     "adapters": {"config", "envs"},
     "training": {"_core", "config", "files", "scenarios", "envs"},
-    "evaluation": {"config", "files", "scenarios", "engine", "envs"},
-    "__init__": {"_core", "clearing", "config", "engine", "envs"},
+    "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
+    "__init__": {"_core", "clearing", "config", "engine", "envs", "replay"},
 }
 # These stand on top of everything.
 ANYTHING = {"cli", "report", "plots", "__main__"}
@@ -41,7 +42,7 @@ RUST = (
     ("math", "publish"),
     ("rng",),
     ("scenario",),
-    ("seats", "numbers"),
+    ("seats", "numbers", "replay"),
     ("market",),
     ("shard",),
     ("series",),
@@ -115,7 +116,8 @@ def test_every_python_room_has_a_place(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["envs", "scenarios", "config.py", "engine.py", "clearing.py", "checks.py", "files.py"]
+    "room",
+    ["envs", "scenarios", "config.py", "engine.py", "clearing.py", "replay.py", "checks.py", "files.py"],
 )
 def test_no_room_below_training_imports_torch(repository: Path, room: str) -> None:
     package = repository / "vecmarket"

@@ -9,10 +9,12 @@ PROGRAM = """
 import sys
 import numpy as np
 import vecmarket as vm
-from vecmarket.evaluation import evaluate, truthful
+from vecmarket.evaluation import diagnose, evaluate, evaluate_profile, truthful
 
 evaluate(vm.Scenario.default(), 4, truthful, episodes=1)
-print([name for name in ("torch", "matplotlib", "rich", "tyro") if name in sys.modules])
+evaluate_profile(vm.Scenario.default(), [None, 1.0, truthful, 2.0, None], episodes=1).figures
+diagnose(np.zeros(9))
+print([name for name in ("torch", "matplotlib", "rich", "tyro", "scipy", "pyarrow") if name in sys.modules])
 """
 
 

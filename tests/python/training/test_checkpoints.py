@@ -60,7 +60,7 @@ def test_files_that_cannot_be_used(tmp_path):
         with pytest.raises(ValueError, match=r"checkpoint\.pt: not a vecmarket checkpoint"):
             load_checkpoint(path)
     path.write_bytes(b"vecmarket-checkpoint 99 abc\nbody")
-    with pytest.raises(ValueError, match="version 99; this vecmarket reads version 1"):
+    with pytest.raises(ValueError, match="version 99; this vecmarket reads version 2"):
         load_checkpoint(path)
     save_checkpoint(path, a_checkpoint())
     whole = path.read_bytes()

@@ -309,7 +309,7 @@ def test_reward_scale_is_the_spread_of_the_discounted_return():
 
 
 def test_infos_of_ending_rows_count_too():
-    means = EpisodeMeans(3, ("profit",))
+    means = EpisodeMeans((3,), ("profit",))
     ended = np.array([False, True, True])
     infos = {
         "profit": np.array([1.0, 0.0, 0.0]),

@@ -1,0 +1,106 @@
+//! From a tile of inputs to its outputs.
+
+use super::functions::{logistic, tanh};
+use super::product::{Rows, rows_dot_rows, rows_times_panels};
+use super::shape::{Activation, Layer, Network};
+use super::{Line, TILE, lines};
+use crate::simd::{Vector, Wide};
+
+/// The numbers of up to [`TILE`] rows on their way through a network, layer by layer.
+#[derive(Debug, Clone)]
+pub struct Tile {
+    /// The inputs, then what each layer makes of them: rows of whole lines.
+    pub layers: Vec<Vec<Line>>,
+    /// Slopes of the activations, of those that do not follow from the values.
+    pub slopes: Vec<Vec<Line>>,
+    /// Gradients of a layer's outputs, and of its inputs.
+    pub gradients: [Vec<Line>; 2],
+}
+
+impl Tile {
+    /// Room for a network's numbers.
+    pub fn new(network: &Network) -> Self {
+        let room = |width: usize| vec![Line::default(); TILE * lines(width)];
+        let layers: Vec<_> = std::iter::once(room(network.shape.inputs))
+            .chain(network.layers.iter().map(|layer| room(layer.outputs)))
+            .collect();
+        let widest = layers.iter().map(Vec::len).max().unwrap_or(0);
+        let slopes = match network.shape.activation {
+            Activation::Silu => network.shape.hidden.iter().map(|width| room(*width)).collect(),
+            Activation::Tanh | Activation::Relu => vec![],
+        };
+        let gradients = [vec![Line::default(); widest], vec![Line::default(); widest]];
+        Self { layers, slopes, gradients }
+    }
+
+    /// Takes rows of inputs, each `(x - centre) * factor`.
+    #[inline(always)]
+    pub fn take<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>, centre: &[f32], factor: &[f32]) {
+        let stride = lines(centre.len());
+        for (row, into) in rows.zip(self.layers[0].chunks_exact_mut(stride)) {
+            let into = into.iter_mut().flat_map(|line| &mut line.0);
+            for (((x, centre), factor), into) in row.iter().zip(centre).zip(factor).zip(into) {
+                *into = (x - centre) * factor;
+            }
+        }
+    }
+
+    /// The outputs of a row; further numbers in its lines have no meaning.
+    #[inline(always)]
+    pub fn outputs(&self, row: usize) -> &[Line] {
+        let last = &self.layers[self.layers.len() - 1];
+        let stride = last.len() / TILE;
+        &last[row * stride..][..stride]
+    }
+}
+
+/// Computes the outputs of the first rows of a tile.
+#[inline(always)]
+pub fn forward<V: Vector>(simd: V, network: &Network, packed: &[Line], tile: &mut Tile, rows: usize) {
+    for (i, layer) in network.layers.iter().enumerate() {
+        let (before, after) = tile.layers.split_at_mut(i + 1);
+        let x = Rows { lines: &before[i], stride: lines(layer.inputs) };
+        let weights = &packed[layer.weights..][..layer.panels() * layer.panel()];
+        let biases = &packed[layer.biases..][..lines(layer.outputs)];
+        let y = &mut after[0];
+        if layer.is_head {
+            rows_dot_rows(simd, rows, x, (weights, layer.panel(), layer.outputs), biases, y);
+        } else {
+            rows_times_panels(simd, rows, x, (weights, layer.panel(), layer.inputs), Some(biases), y);
+            activate(simd, network.shape.activation, layer, &mut y[..rows * biases.len()], tile.slopes.get_mut(i));
+        }
+    }
+}
+
+/// Applies the activation to a layer's sums.
+#[inline(always)]
+fn activate<V: Vector>(
+    simd: V,
+    activation: Activation,
+    layer: &Layer,
+    sums: &mut [Line],
+    slopes: Option<&mut Vec<Line>>,
+) {
+    match activation {
+        Activation::Tanh => {
+            for line in sums {
+                line.set(tanh(simd, line.get(simd)));
+            }
+        }
+        Activation::Relu => {
+            for line in sums {
+                line.set(line.get(simd).larger(simd.wide_splat(0.0)));
+            }
+        }
+        Activation::Silu => {
+            debug_assert!(!layer.is_head);
+            let one = simd.wide_splat(1.0);
+            for (line, slope) in sums.iter_mut().zip(slopes.into_iter().flatten()) {
+                let x = line.get(simd);
+                let share = logistic(simd, x);
+                line.set(x * share);
+                slope.set(share * (one + x * (one - share)));
+            }
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! Policy and market together: k steps of every environment, and what happened in them, without leaving the core.
+//!
+//! A shard goes through all its steps at once, so that its state, its observations and the networks stay in a core's caches.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::batch::Batch;
+use crate::bidding::{ACTION_WIDTH, Action};
+use crate::error::{Error, Result};
+use crate::nn::{TILE, Tile, forward, lines};
+use crate::ppo::{Brain, Learner};
+use crate::rng::{Kind, normal_lanes};
+use crate::shard::{SHARD, Shard};
+use crate::simd::{LANES, Vector, Work};
+use crate::step::{Autoreset, Game, Outputs, step};
+
+/// What happened, step by step. M rows, one for each acting agent of each environment, row = environment * L + agent;
+/// T steps; F features. A row's steps are neighbours.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Rows, M.
+    pub rows: usize,
+    /// Steps, T.
+    pub steps: usize,
+    /// Floats of an observation, F.
+    pub features: usize,
+    /// Observations from which steps were taken, (M, T, F).
+    pub observations: Vec<f32>,
+    /// Actions as drawn, before they are cut to their bounds, (M, T, 2).
+    pub actions: Vec<f32>,
+    /// Log-densities of the actions, (M, T).
+    pub log_probs: Vec<f32>,
+    /// Values of the observations, (M, T).
+    pub values: Vec<f32>,
+    /// Values of the true last observations of truncated episodes, zero elsewhere, (M, T).
+    pub last_values: Vec<f32>,
+    /// Values of the observations after the last step, (M,).
+    pub next_values: Vec<f32>,
+    /// Rewards, (M, T).
+    pub rewards: Vec<f32>,
+    /// The episode ended, (M, T).
+    pub terminated: Vec<bool>,
+    /// The episode was cut, (M, T).
+    pub truncated: Vec<bool>,
+}
+
+impl Record {
+    /// Zeros.
+    pub fn new(rows: usize, steps: usize, features: usize) -> Self {
+        let cells = rows * steps;
+        Self {
+            rows,
+            steps,
+            features,
+            observations: vec![0.0; cells * features],
+            actions: vec![0.0; cells * ACTION_WIDTH],
+            log_probs: vec![0.0; cells],
+            values: vec![0.0; cells],
+            last_values: vec![0.0; cells],
+            next_values: vec![0.0; rows],
+            rewards: vec![0.0; cells],
+            terminated: vec![false; cells],
+            truncated: vec![false; cells],
+        }
+    }
+
+    /// The rows of each shard.
+    fn pieces<'a>(&'a mut self, running: &'a mut Running, rows: usize) -> Vec<Mutex<Piece<'a>>> {
+        let cells = (rows * self.steps).max(1);
+        let mut observations = self.observations.chunks_mut((cells * self.features).max(1));
+        let mut actions = self.actions.chunks_mut(cells * ACTION_WIDTH);
+        let mut log_probs = self.log_probs.chunks_mut(cells);
+        let mut values = self.values.chunks_mut(cells);
+        let mut last_values = self.last_values.chunks_mut(cells);
+        let mut rewards = self.rewards.chunks_mut(cells);
+        let mut terminated = self.terminated.chunks_mut(cells);
+        let mut truncated = self.truncated.chunks_mut(cells);
+        let mut returns = running.returns.chunks_mut(rows);
+        let mut lengths = running.lengths.chunks_mut(rows);
+        let mut pieces = Vec::with_capacity(self.rows.div_ceil(rows));
+        for next_values in self.next_values.chunks_mut(rows) {
+            pieces.push(Mutex::new(Piece {
+                steps: self.steps,
+                observations: observations.next().unwrap_or_default(),
+                actions: actions.next().unwrap_or_default(),
+                log_probs: log_probs.next().unwrap_or_default(),
+                values: values.next().unwrap_or_default(),
+                last_values: last_values.next().unwrap_or_default(),
+                next_values,
+                rewards: rewards.next().unwrap_or_default(),
+                terminated: terminated.next().unwrap_or_default(),
+                truncated: truncated.next().unwrap_or_default(),
+                returns: returns.next().unwrap_or_default(),
+                lengths: lengths.next().unwrap_or_default(),
+                tally: Tally::default(),
+            }));
+        }
+        pieces
+    }
+}
+
+/// The running episodes of the rows, (M,) each.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Rewards so far.
+    pub returns: Vec<f64>,
+    /// Steps so far.
+    pub lengths: Vec<u32>,
+}
+
+impl Running {
+    /// Of episodes that begin.
+    pub fn new(rows: usize) -> Self {
+        Self { returns: vec![0.0; rows], lengths: vec![0; rows] }
+    }
+}
+
+/// Sums over what happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Episodes that ended, or were cut.
+    pub episodes: u64,
+    /// Their returns.
+    pub returns: f64,
+    /// Their lengths.
+    pub lengths: u64,
+    /// Profits of the rows in all steps, $.
+    pub profits: f64,
+    /// Clearing prices in all steps and environments, $/MWh.
+    pub prices: f64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.episodes += other.episodes;
+        self.returns += other.returns;
+        self.lengths += other.lengths;
+        self.profits += other.profits;
+        self.prices += other.prices;
+    }
+}
+
+/// A shard's part of a record.
+#[derive(Debug)]
+struct Piece<'a> {
+    steps: usize,
+    observations: &'a mut [f32],
+    actions: &'a mut [f32],
+    log_probs: &'a mut [f32],
+    values: &'a mut [f32],
+    last_values: &'a mut [f32],
+    next_values: &'a mut [f32],
+    rewards: &'a mut [f32],
+    terminated: &'a mut [bool],
+    truncated: &'a mut [bool],
+    returns: &'a mut [f64],
+    lengths: &'a mut [u32],
+    tally: Tally,
+}
+
+/// Who learns from a rollout, and what names its noise.
+#[derive(Debug, Clone, Copy)]
+pub struct Party<'a> {
+    /// One for all rows, or one for each acting agent, with the key of its noise.
+    pub learners: &'a [(&'a Learner, u64)],
+    /// Steps that were taken before under these keys.
+    pub taken: u32,
+}
+
+/// What a thread works with.
+#[derive(Debug)]
+struct Desk {
+    tiles: Vec<[Tile; 2]>,
+    actions: Vec<f32>,
+    noise: [[f32; TILE]; ACTION_WIDTH],
+}
+
+impl Desk {
+    fn new(party: Party<'_>, rows: usize) -> Self {
+        let tiles = |brain: &Brain| [Tile::new(&brain.actor), Tile::new(&brain.critic)];
+        Self {
+            tiles: party.learners.iter().map(|(learner, _)| tiles(&learner.brain)).collect(),
+            actions: vec![0.0; rows * ACTION_WIDTH],
+            noise: [[0.0; TILE]; ACTION_WIDTH],
+        }
+    }
+}
+
+impl Batch {
+    /// Plays as many steps as the record has, each from actions drawn by the learners, and keeps what happened; episodes
+    /// start anew in the step that ends one.
+    ///
+    /// `out` holds the current observations and is left as the last step would have left it.
+    pub fn rollout(
+        &mut self,
+        party: Party<'_>,
+        record: &mut Record,
+        running: &mut Running,
+        out: Outputs<'_>,
+    ) -> Result<Tally> {
+        let layout = self.layout();
+        let rows = layout.envs * layout.acting;
+        if party.learners.len() != 1 && party.learners.len() != layout.acting {
+            let reason =
+                format!("must be one, or one per acting agent, {}, got {}", layout.acting, party.learners.len());
+            return Err(Error::value("learners", reason));
+        }
+        for (i, (learner, _)) in party.learners.iter().enumerate() {
+            let plan = &learner.brain.plan;
+            if (plan.features, plan.actions) != (layout.width, ACTION_WIDTH) {
+                let reason = format!(
+                    "must take {} features and give {ACTION_WIDTH} numbers, got {} and {}",
+                    layout.width, plan.features, plan.actions
+                );
+                return Err(Error::value(format!("learners[{i}]"), reason));
+            }
+        }
+        if (record.rows, record.features, running.returns.len()) != (rows, layout.width, rows) {
+            return Err(Error::Runtime("rollout: its record is of another shape".into()));
+        }
+        self.check_running()?;
+        let per_shard = SHARD * layout.acting;
+        let steps = record.steps;
+        let pieces = record.pieces(running, per_shard);
+        let desks: Vec<_> = (0..self.threads()).map(|_| Mutex::new(Desk::new(party, per_shard))).collect();
+        let simd = self.simd();
+        self.walk_long([out], steps, &|game, shard, _, out| {
+            let piece = &mut *pieces[shard.first / SHARD].lock().unwrap_or_else(PoisonError::into_inner);
+            // There is a desk for every thread.
+            let Some(mut desk) = desks.iter().find_map(|desk| desk.try_lock().ok()) else {
+                unreachable!("more threads than desks")
+            };
+            simd.run(Play { game, shard, out, party, piece, desk: &mut desk });
+        })?;
+        let mut tally = Tally::default();
+        for piece in pieces {
+            tally.add(&piece.into_inner().unwrap_or_else(PoisonError::into_inner).tally);
+        }
+        Ok(tally)
+    }
+}
+
+/// All steps of a shard.
+struct Play<'a, 'b, 'c> {
+    game: &'a Game<'a>,
+    shard: &'a mut Shard,
+    out: &'a mut Outputs<'b>,
+    party: Party<'a>,
+    piece: &'a mut Piece<'c>,
+    desk: &'a mut Desk,
+}
+
+impl Work for Play<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { game, shard, out, party, piece, desk } = self;
+        let acting = game.seats.acting().len();
+        let rows = shard.rows() * acting;
+        let first = shard.first * acting;
+        for t in 0..piece.steps {
+            for (i, (learner, key)) in party.learners.iter().enumerate() {
+                let mine = Mine { first, offset: i, stride: party.learners.len(), rows };
+                act(simd, learner, (*key, party.taken.wrapping_add(t as u32)), mine, t, out, piece, desk, i);
+            }
+            let actions = &desk.actions[..rows * ACTION_WIDTH];
+            step(simd, game, Autoreset::SameStep, shard, actions, out);
+            piece.keep(t, acting, game, out);
+            if piece.any_cut(t, rows) {
+                for (i, (learner, _)) in party.learners.iter().enumerate() {
+                    let mine = Mine { first, offset: i, stride: party.learners.len(), rows };
+                    let steps = piece.steps;
+                    let tile = &mut desk.tiles[i][1];
+                    let (last_values, truncated) = (&mut *piece.last_values, &*piece.truncated);
+                    value(simd, learner, mine, out.final_observations, tile, |row, x| {
+                        let at = row * steps + t;
+                        last_values[at] = if truncated[at] { x } else { 0.0 };
+                    });
+                }
+            }
+        }
+        for (i, (learner, _)) in party.learners.iter().enumerate() {
+            let mine = Mine { first, offset: i, stride: party.learners.len(), rows };
+            let next_values = &mut *piece.next_values;
+            value(simd, learner, mine, out.observations, &mut desk.tiles[i][1], |row, x| next_values[row] = x);
+        }
+    }
+}
+
+/// The rows of a shard that one learner plays: those of one acting agent, or all.
+#[derive(Clone, Copy)]
+struct Mine {
+    /// The shard's first row in the batch.
+    first: usize,
+    offset: usize,
+    stride: usize,
+    rows: usize,
+}
+
+impl Mine {
+    /// Its rows in the shard, from its i-th on, at most a tile.
+    #[inline(always)]
+    fn tile(self, done: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
+        let Self { offset, stride, .. } = self;
+        (done..(done + TILE).min(self.count())).map(move |i| offset + i * stride)
+    }
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.rows / self.stride
+    }
+}
+
+/// Draws an action for each row, and keeps observations, actions, log-densities and values.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn act<V: Vector>(
+    simd: V,
+    learner: &Learner,
+    (key, taken): (u64, u32),
+    mine: Mine,
+    t: usize,
+    out: &Outputs<'_>,
+    piece: &mut Piece<'_>,
+    desk: &mut Desk,
+    which: usize,
+) {
+    let brain = &learner.brain;
+    let (features, stride) = (brain.plan.features, lines(brain.plan.features));
+    let [actor, critic] = &mut desk.tiles[which];
+    let (of_actor, others) = learner.packed.split_at(brain.critic_at());
+    let of_critic = &others[..brain.critic.lines];
+    let (mut log_stds, mut stds) = ([0.0; ACTION_WIDTH], [0.0; ACTION_WIDTH]);
+    for (i, log_std) in learner.spread().enumerate() {
+        (log_stds[i], stds[i]) = (log_std, libm::expf(log_std));
+    }
+    let constant = log_stds.iter().sum::<f32>() + HALF_LOG_2PI * ACTION_WIDTH as f32;
+    let mut done = 0;
+    while done < mine.count() {
+        let rows = mine.tile(done);
+        let count = rows.len();
+        let observations = rows.clone().map(|row| &out.observations[row * features..][..features]);
+        for (row, observation) in rows.clone().zip(observations.clone()) {
+            piece.observations[(row * piece.steps + t) * features..][..features].copy_from_slice(observation);
+        }
+        actor.take(observations, &learner.centre, &learner.factor);
+        let inputs = count * stride;
+        critic.layers[0][..inputs].copy_from_slice(&actor.layers[0][..inputs]);
+        forward(simd, &brain.actor, of_actor, actor, count);
+        forward(simd, &brain.critic, of_critic, critic, count);
+        draw(simd, key, taken, mine, done, count, &mut desk.noise);
+        for (i, row) in rows.enumerate() {
+            let means = actor.outputs(i)[0].0;
+            let mut action: Action = [0.0; ACTION_WIDTH];
+            let mut squares = 0.0;
+            for part in 0..ACTION_WIDTH {
+                let noise = desk.noise[part][i];
+                action[part] = means[part] + stds[part] * noise;
+                squares += noise * noise;
+            }
+            let at = row * piece.steps + t;
+            desk.actions[row * ACTION_WIDTH..][..ACTION_WIDTH].copy_from_slice(&action);
+            piece.actions[at * ACTION_WIDTH..][..ACTION_WIDTH].copy_from_slice(&action);
+            piece.log_probs[at] = -0.5 * squares - constant;
+            piece.values[at] = critic.outputs(i)[0].0[0];
+        }
+        done += count;
+    }
+}
+
+const HALF_LOG_2PI: f32 = 0.918_938_5;
+
+/// Standard normal numbers for some rows: they follow from the key, the row of the batch and the step.
+#[inline(always)]
+fn draw<V: Vector>(
+    simd: V,
+    key: u64,
+    taken: u32,
+    mine: Mine,
+    done: usize,
+    count: usize,
+    noise: &mut [[f32; TILE]; ACTION_WIDTH],
+) {
+    for at in (0..count).step_by(LANES) {
+        let mut rows = [0; LANES];
+        for (l, row) in rows.iter_mut().enumerate() {
+            *row = (mine.first / mine.stride + done + at + l) as u64;
+        }
+        for (part, noise) in noise.iter_mut().enumerate() {
+            let x = normal_lanes(simd, &[key; LANES], &rows, &[taken; LANES], Kind::Exploration, part as u32);
+            noise[at..][..LANES].copy_from_slice(&simd.narrow(x));
+        }
+    }
+}
+
+/// Gives the value of each of a learner's rows.
+#[inline(always)]
+fn value<V: Vector>(
+    simd: V,
+    learner: &Learner,
+    mine: Mine,
+    observations: &[f32],
+    tile: &mut Tile,
+    mut put: impl FnMut(usize, f32),
+) {
+    let brain = &learner.brain;
+    let features = brain.plan.features;
+    let packed = &learner.packed[brain.critic_at()..brain.spread_at()];
+    let mut done = 0;
+    while done < mine.count() {
+        let rows = mine.tile(done);
+        let count = rows.len();
+        let of_rows = rows.clone().map(|row| &observations[row * features..][..features]);
+        tile.take(of_rows, &learner.centre, &learner.factor);
+        forward(simd, &brain.critic, packed, tile, count);
+        for (i, row) in rows.enumerate() {
+            put(row, tile.outputs(i)[0].0[0]);
+        }
+        done += count;
+    }
+}
+
+impl Piece<'_> {
+    /// Keeps what a step came to.
+    #[inline(always)]
+    fn keep(&mut self, t: usize, acting: usize, game: &Game<'_>, out: &Outputs<'_>) {
+        let agents = game.scenario.agents();
+        let flags = out.terminated.iter().zip(&*out.truncated);
+        for (env, ((terminated, truncated), price)) in flags.zip(&*out.prices).enumerate() {
+            self.tally.prices += price;
+            for (slot, agent) in game.seats.acting().iter().enumerate() {
+                let row = env * acting + slot;
+                let at = row * self.steps + t;
+                let reward = out.rewards[row];
+                self.rewards[at] = reward;
+                self.terminated[at] = *terminated;
+                self.truncated[at] = *truncated;
+                self.tally.profits += out.profits[env * agents + agent];
+                self.returns[row] += f64::from(reward);
+                self.lengths[row] += 1;
+                if *terminated || *truncated {
+                    self.tally.episodes += 1;
+                    self.tally.returns += self.returns[row];
+                    self.tally.lengths += u64::from(self.lengths[row]);
+                    (self.returns[row], self.lengths[row]) = (0.0, 0);
+                }
+            }
+        }
+    }
+
+    /// An episode was cut in a step.
+    #[inline(always)]
+    fn any_cut(&self, t: usize, rows: usize) -> bool {
+        (0..rows).any(|row| self.truncated[row * self.steps + t])
+    }
+}

@@ -1,0 +1,368 @@
+"""PPO with everything in the core: the market, the policies' networks, the rollout and the update.
+
+One iteration is what it is in `vecmarket.training.ppo`, which is the reference for every formula, and the
+settings are the same. What differs is where it runs: `vecmarket._core.Trainer` plays the steps, estimates
+advantages and takes the gradient steps without the interpreter, in single precision, with its own keyed
+randomness. Results do not depend on the number of threads. A learner's state can be taken over from one
+backend by the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from vecmarket import _core
+from vecmarket.envs import MarketVectorEnv
+from vecmarket.training.config import PPOConfig
+from vecmarket.training.policy import ActorCritic
+from vecmarket.training.ppo import ADAM_EPSILON, learning_rate, log_std, new_model
+from vecmarket.training.seeding import stream_seed
+
+__all__ = ["NativePPO", "iterate_together"]
+
+State: TypeAlias = dict[str, Any]
+
+_FIGURES = tuple(_core.training_figures())
+
+
+class NativePPO:
+    """A PPO learner, or one for each agent, bound to a market environment and trained in the core.
+
+    Parameters
+    ----------
+    env
+        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine.
+    config
+        Settings of the algorithm.
+    total_steps
+        Agent steps (rows times steps) in the whole run; rounded up to whole iterations.
+    seed
+        Seed of the run: weights, actions, minibatches and environments get streams of their own from it.
+    threads
+        Threads that share an update, 0 for all cores; those of the rollout are the environment's own. They
+        never change a result.
+    per_agent
+        With ``learner="all"``: one policy per agent, agent i's with the seed ``seed + i``, instead of one
+        that all agents share.
+
+    Raises
+    ------
+    ValueError
+        When the environment or `total_steps` cannot be used; the message says why.
+    TypeError
+        When the environment is no `MarketVectorEnv`.
+    """
+
+    def __init__(
+        self,
+        env: MarketVectorEnv,
+        config: PPOConfig,
+        *,
+        total_steps: int,
+        seed: int = 0,
+        threads: int = 1,
+        per_agent: bool = False,
+    ) -> None:
+        if total_steps < 1:
+            raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
+        check_env(env, per_agent)
+        self.env = env
+        self.config = config
+        self.seed = seed
+        self.num_envs = env.num_envs
+        self.steps_per_iteration = config.rollout_steps * self.num_envs
+        self.total_iterations = -(-total_steps // self.steps_per_iteration)
+        self.iteration = 0
+        self.started = False
+        agents = len(env.scenario.agents) if per_agent else 1
+        self._seeds = tuple(seed + i for i in range(agents))
+        self._models = tuple(new_model(env, config, one) for one in self._seeds)
+        keys = [(stream_seed(one, "actions"), stream_seed(one, "minibatches")) for one in self._seeds]
+        self._trainer = _core.Trainer(env.engine, config, keys, threads=threads)
+        for i, model in enumerate(self._models):
+            self._give(i, model)
+
+    @property
+    def steps(self) -> int:
+        """Agent steps taken so far."""
+        return self.iteration * self.steps_per_iteration
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has taken all its iterations."""
+        return self.iteration >= self.total_iterations
+
+    @property
+    def model(self) -> ActorCritic:
+        """The learner's networks as they are now; the first agent's where there is one per agent."""
+        return self.models[0]
+
+    @property
+    def models(self) -> tuple[ActorCritic, ...]:
+        """The networks of every learner as they are now."""
+        for i, model in enumerate(self._models):
+            parameters, _, _, _ = self._trainer.learner(i)
+            _unpack(parameters, model)
+            centre, scale = self._trainer.scale(i)
+            model.centre.copy_(torch.from_numpy(centre))
+            model.scale.copy_(torch.from_numpy(scale))
+        return self._models
+
+    def iterate(self) -> dict[str, float]:
+        """Play one rollout and learn from it; return the figures by name, means over the learners."""
+        (figures,) = iterate_together([self], 1)
+        return figures
+
+    def record(self) -> dict[str, NDArray[Any]]:
+        """Return what happened in the last iteration, copied.
+
+        M rows, row = market * agents + agent where all agents learn, and T steps: ``observations`` (M, T, F),
+        ``actions`` (M, T, 2) as drawn, before they are cut to their bounds, ``log_probs``, ``values``,
+        ``last_values`` (those of the true last observations of truncated episodes, else 0), ``rewards`` and
+        ``advantages`` (M, T), all float32, ``terminated`` and ``truncated`` (M, T) bool, and ``next_values``
+        (M,), of the observations after the last step.
+        """
+        return self._trainer.record()
+
+    def start(self) -> None:
+        """Reset the environments from the run's seed, once."""
+        if not self.started:
+            self.env.reset(seed=stream_seed(self.seed, "environments"))
+            self.started = True
+
+    def schedule(self, iterations: int) -> list[tuple[float, float | None]]:
+        """Return the `schedule` of the coming iterations."""
+        return [schedule(self.config, self.iteration + i, self.total_iterations) for i in range(iterations)]
+
+    def state(self) -> State:
+        """Return a copy of everything that the coming iterations depend on, as plain values and tensors.
+
+        A `vecmarket.training.PPO` can go on from it where there is one learner. It then draws its own noise.
+        """
+        progress = self._trainer.progress()
+        learners = [self._trainer.learner(i) for i in range(len(self._models))]
+        models = self.models
+        count, mean, variance = progress["scales"][0]
+        running = torch.from_numpy(progress["discounted"])
+        return {
+            "iteration": self.iteration,
+            "model": {name: tensor.clone() for name, tensor in models[0].state_dict().items()},
+            "optimiser": _adam_state(models[0], learners[0], self.config),
+            "action_noise": None,
+            "shuffle": None,
+            "reward_scale": {"running": running, "count": int(count), "mean": mean, "variance": variance},
+            "observation_scale": _seen(progress["seen"][0]),
+            "environment": self._environment(progress) if self.started else None,
+            "others": [
+                {
+                    "model": {name: tensor.clone() for name, tensor in model.state_dict().items()},
+                    "optimiser": _adam_state(model, learner, self.config),
+                    "observation_scale": _seen(seen),
+                    "reward_scale": list(scale),
+                }
+                for model, learner, scale, seen in zip(
+                    models[1:], learners[1:], progress["scales"][1:], progress["seen"][1:], strict=True
+                )
+            ],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a `state` of a learner with the same settings on a like environment, of either backend.
+
+        After a native state the coming iterations are bit for bit those of that learner.
+
+        Raises
+        ------
+        ValueError
+            When the state does not fit; the learner should not be used further.
+        """
+        try:
+            parts = [state, *state.get("others", [])]
+            if len(parts) != len(self._models):
+                raise ValueError(f"it has {len(parts)} learners, this one has {len(self._models)}")
+            scales, seen = [], []
+            for i, (part, model) in enumerate(zip(parts, self._models, strict=True)):
+                model.load_state_dict(part["model"])
+                self._give(i, model)
+                self._trainer.set_moments(i, *_adam_arrays(model, part["optimiser"], self.config))
+                scale = part["reward_scale"]
+                if isinstance(scale, dict):
+                    scale = (scale["count"], scale["mean"], scale["variance"])
+                scales.append(tuple(float(x) for x in scale))
+                moments = part["observation_scale"]
+                if self.config.normalise_observations and not moments:
+                    moments = [(0.0, 0.0, 0.0)] * model.centre.numel()
+                seen.append([tuple(float(x) for x in of_feature) for of_feature in moments])
+            iteration, environment = int(state["iteration"]), state["environment"]
+            episodes = None if environment is None else environment["episodes"]
+            rows = self.num_envs
+            self._trainer.set_progress(
+                {
+                    "iteration": iteration,
+                    "returns": [0.0] * rows if episodes is None else episodes["returns"].flatten().tolist(),
+                    "lengths": [0] * rows if episodes is None else episodes["lengths"].flatten().tolist(),
+                    "discounted": state["reward_scale"]["running"].cpu().tolist(),
+                    "scales": scales,
+                    "seen": seen,
+                }
+            )
+            if environment is not None:
+                self.env.restore(environment["env"].cpu().numpy().tobytes())
+            self.iteration, self.started = iteration, environment is not None
+        except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise ValueError(f"state: does not fit this learner: {error}") from error
+
+    def _environment(self, progress: State) -> State:
+        """Return where the environments stand, as a `vecmarket.training.collector.Collector` would."""
+        observations = np.array(self.env.engine.observations).reshape(self.num_envs, -1)
+        return {
+            "episodes": {
+                "returns": torch.from_numpy(progress["returns"]),
+                "lengths": torch.from_numpy(progress["lengths"].astype(np.int64)),
+            },
+            "ended": torch.zeros(self.num_envs, dtype=torch.bool),
+            "observations": torch.from_numpy(observations),
+            "env": torch.frombuffer(bytearray(self.env.snapshot()), dtype=torch.uint8),
+        }
+
+    def _figures(
+        self, reports: Sequence[Sequence[float]], course: tuple[float, float | None]
+    ) -> dict[str, float]:
+        """Return an iteration's figures by name, means over the learners."""
+        mean = np.mean(np.asarray(reports), axis=0)
+        log_std = np.stack([self._trainer.learner(i)[0][:2] for i in range(len(self._models))])
+        return dict(zip(_FIGURES, mean.tolist(), strict=True)) | {
+            "entropy": float((log_std + 0.5 + 0.5 * math.log(2 * math.pi)).sum(axis=1).mean()),
+            "policy_std": float(np.exp(log_std).mean()),
+            "learning_rate": course[0],
+        }
+
+    def _give(self, learner: int, model: ActorCritic) -> None:
+        """Hand the weights and the map of observations to the core."""
+        self._trainer.set_parameters(learner, pack([p.detach() for p in model.parameters()]))
+        self._trainer.set_scale(learner, model.centre.numpy(), model.scale.numpy())
+
+
+def iterate_together(
+    learners: Sequence[NativePPO], iterations: int, *, threads: int = 1
+) -> list[dict[str, float]]:
+    """Train learners of the same settings, each in its own environment, as one job.
+
+    Parameters
+    ----------
+    learners
+        Learners that stand at the same iteration of as many; each with an environment of its own.
+    iterations
+        Iterations to take.
+    threads
+        Threads that take turns with the learners, 0 for all cores; with one learner, its own are used. What
+        comes out is to the bit what each learner would have come to alone.
+
+    Returns
+    -------
+    list of dict
+        The figures of every learner's last iteration.
+
+    Raises
+    ------
+    ValueError
+        When the learners do not go together.
+    """
+    first = learners[0]
+    for i, learner in enumerate(learners):
+        if learner.config != first.config or learner.schedule(iterations) != first.schedule(iterations):
+            raise ValueError(f"learners[{i}]: must have the settings and stand where learners[0] stands")
+        learner.start()
+    trainers, engines = [one._trainer for one in learners], [one.env.engine for one in learners]
+    course = first.schedule(iterations)
+    reports = _core.train(trainers, engines, first.config, course, threads=threads)
+    for learner in learners:
+        learner.iteration += iterations
+        learner.env.refresh()
+    return [learner._figures(of[-1], course[-1]) for learner, of in zip(learners, reports, strict=True)]
+
+
+def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, float | None]:
+    """Return an iteration's learning rate and log standard deviation, None where that is learned."""
+    return learning_rate(config, iteration, total), log_std(config, iteration, total)
+
+
+def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
+    """Refuse an environment that cannot be played without the interpreter."""
+    if not isinstance(env, MarketVectorEnv):
+        raise TypeError(f"env: the native backend takes a MarketVectorEnv, got {type(env).__name__}")
+    mode = env.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.SAME_STEP:
+        raise ValueError(f'env: the native backend needs autoreset_mode="same_step", got {mode}')
+    if env.learner != "all" and len(env.engine.acting) != 1:
+        raise ValueError("env: the native backend needs rivals that the engine plays; a rival is a callable")
+    if per_agent and env.learner != "all":
+        raise ValueError(f'env: one policy per agent needs learner="all", got {env.learner!r}')
+
+
+def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    """Return the numbers of tensors, in the order of a model's parameters, as one array."""
+    return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
+
+
+def _unpack(parameters: NDArray[np.float32], model: ActorCritic) -> None:
+    at = 0
+    with torch.no_grad():
+        for own in model.parameters():
+            own.copy_(torch.from_numpy(parameters[at : at + own.numel()]).view_as(own))
+            at += own.numel()
+
+
+def _seen(moments: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Return the moments of observations, or none where nothing was seen."""
+    return list(moments) if moments and moments[0][0] else []
+
+
+def _adam_state(
+    model: ActorCritic,
+    learner: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int],
+    config: PPOConfig,
+) -> State:
+    """Return what `torch.optim.Adam.state_dict` would, over the parameters that are learned."""
+    _, first, second, steps = learner
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
+    state = optimiser.state_dict()
+    if steps:
+        at, index = 0, 0
+        for own in model.parameters():
+            part = slice(at, at + own.numel())
+            at += own.numel()
+            if own.requires_grad:
+                state["state"][index] = {
+                    "step": torch.tensor(float(steps)),
+                    "exp_avg": torch.from_numpy(first[part].copy()).view_as(own),
+                    "exp_avg_sq": torch.from_numpy(second[part].copy()).view_as(own),
+                }
+                index += 1
+    return state
+
+
+def _adam_arrays(
+    model: ActorCritic, optimiser: State, config: PPOConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+    """Return first and second moments of all parameters and the steps taken, from Adam's state."""
+    first, second, steps, index = [], [], 0, 0
+    for own in model.parameters():
+        known = optimiser["state"].get(index) if own.requires_grad else None
+        index += own.requires_grad
+        if known is None:
+            first.append(torch.zeros_like(own))
+            second.append(torch.zeros_like(own))
+        else:
+            first.append(known["exp_avg"])
+            second.append(known["exp_avg_sq"])
+            steps = int(known["step"])
+    return pack([x.detach() for x in first]), pack([x.detach() for x in second]), steps
