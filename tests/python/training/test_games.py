@@ -15,6 +15,7 @@ import vecmarket as vm
 from core.scenes import still as still_market
 from training.toys import same_weights
 from vecmarket.training import PPO, ActorCritic, PPOConfig, TrainConfig
+from vecmarket.training.batched import BatchedPPO
 from vecmarket.training.games import (
     BestResponse,
     FixedEpisodes,
@@ -35,7 +36,6 @@ from vecmarket.training.games.draws import job_seed, updates
 from vecmarket.training.games.jobs import action_space
 from vecmarket.training.games.learners_env import LearnersEnv
 from vecmarket.training.games.strategies import Mixture
-from vecmarket.training.seeding import stream_seed
 
 SCHEDULES = ("iterated", "simultaneous", "fictitious", "independent", "shared")
 # Rollouts of 20 hours against days of 24: iterations end in the middle of days.
@@ -261,15 +261,15 @@ def test_one_agent_learning_together_is_plain_ppo(game: Schedule) -> None:
     ends = dataclasses.replace(DEFAULT, episode_end="truncate")  # last values matter then
     run = run_of(game, agents=(4,))
     together = played(run, ends)
-    seed = job_seed(3, 0, 4 if game == "independent" else 1)
+    seed = job_seed(3, 0, 4 if game == "independent" else 0)
     env = vm.MarketVectorEnv(6, ends, learner=4, autoreset_mode="same_step")
     learner = PPO(env, PPO_SETTINGS, total_steps=3 * 2 * ITERATION, seed=seed)
-    first, _ = env.reset(seed=stream_seed(3, "environments"))
-    learner.rollout.observations[-1].copy_(torch.from_numpy(first))
-    learner.started = True
     while not learner.finished:
         learner.iterate()
-    assert same_weights(together.strategies[4], learner.model)
+    own = dict(learner.model.named_parameters())
+    for name, weights in together.strategies[4].named_parameters():
+        # the batched learner sums in another order
+        torch.testing.assert_close(weights, own[name], rtol=1e-3, atol=1e-5)
 
 
 def test_shared_is_one_policy_and_independent_are_several() -> None:
@@ -468,7 +468,7 @@ def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
     assert same(profile[0], result.strategies[0])
 
 
-@pytest.mark.parametrize(("game", "stop"), [("iterated", 6), ("simultaneous", 7), ("independent", 7)])
+@pytest.mark.parametrize(("game", "stop"), [("iterated", 6), ("simultaneous", 7), ("independent", 4)])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     game: Schedule, stop: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -479,16 +479,17 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         return dataclasses.replace(run, train=dataclasses.replace(run.train, name=name))
 
     whole = play_game(named("whole"))
-    update, count = PPO.update, 0
+    learner: Any = BatchedPPO if game == "independent" else PPO
+    update, count = learner.update, 0
 
-    def stopping(self: PPO, *data: Any) -> dict[str, float]:
+    def stopping(self: Any, *data: Any) -> Any:
         nonlocal count
         count += 1
         if count == stop:
             raise KeyboardInterrupt
         return update(self, *data)
 
-    monkeypatch.setattr(PPO, "update", stopping)
+    monkeypatch.setattr(learner, "update", stopping)
     cut = play_game(named("cut"))
     assert cut.interrupted
     assert 0 < len(cut.rows) < len(whole.rows)
