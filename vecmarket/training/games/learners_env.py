@@ -98,6 +98,9 @@ class LearnersEnv(VectorEnv[Array, Array, Array]):
             infos |= {"final_obs": self._final, "_final_obs": over}
         return self._observations, self._rewards, terminated, truncated, infos
 
+    def refresh(self) -> None:
+        """Do nothing: every array is the engine's own."""
+
     def snapshot(self) -> bytes:
         """Return all that the next steps depend on, for `restore`."""
         return self.engine.snapshot()

@@ -28,6 +28,7 @@ from vecmarket.training.games.jobs import action_space
 from vecmarket.training.games.learners_env import LearnersEnv
 from vecmarket.training.games.players import Row, learning_agents, profile_rows, starting_profile
 from vecmarket.training.games.strategies import Pool, Strategy, pack, still, unpack
+from vecmarket.training.native import NativePPO
 from vecmarket.training.ppo import PPO
 
 __all__ = ["Together"]
@@ -80,16 +81,26 @@ class Together:
         )
         self._per_round = -(-game.round_steps // (config.ppo.rollout_steps * config.num_envs))
         steps = self._per_round * game.rounds * config.ppo.rollout_steps * config.num_envs
+        count = len(self.agents)
+        # one agent alone is both
+        self._each = game.game == "independent" and count > 1
+        seeds = [job_seed(config.seed, 0, agent) for agent in self.agents] if self._each else []
+        seed = job_seed(config.seed, 0, 0)
         common: dict[str, Any] = {"device": config.device, "info_means": ("profit", "price")}
-        self._learner: PPO | BatchedPPO
-        if game.game == "shared":
-            steps *= len(self.agents)
-            self._learner = PPO(
-                env, config.ppo, total_steps=steps, seed=job_seed(config.seed, 0, 0), **common
+        self._learner: PPO | BatchedPPO | NativePPO
+        if config.backend == "native":
+            self._learner = NativePPO(
+                env,
+                config.ppo,
+                total_steps=steps * count,
+                seed=seeds or seed,
+                threads=config.engine_threads,
+                per_agent=self._each,
             )
-        else:
-            seeds = [job_seed(config.seed, 0, agent) for agent in self.agents]
+        elif self._each:
             self._learner = BatchedPPO(env, config.ppo, total_steps=steps, seeds=seeds, **common)
+        else:
+            self._learner = PPO(env, config.ppo, total_steps=steps * count, seed=seed, **common)
 
     @property
     def finished(self) -> bool:
@@ -141,7 +152,7 @@ class Together:
 
     def _end_round(self) -> None:
         learner = self._learner
-        models = learner.models if isinstance(learner, BatchedPPO) else [learner.model]
+        models = [learner.model] if isinstance(learner, PPO) else learner.models
         policies = [still(model) for model in models]
         for k, agent in enumerate(self.agents):
             self.strategies[agent] = policies[k % len(policies)]
