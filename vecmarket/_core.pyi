@@ -200,13 +200,13 @@ class Trainer:
     def record(self) -> dict[str, NDArray[Any]]: ...
     def play(self, engine: Engine) -> None: ...
 
-# Iterations of trainers in their engines, one per entry of `settings`: learning rate, log standard deviation
-# or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
+# Iterations of trainers in their engines, one per entry of a trainer's settings: learning rate, log standard
+# deviation or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
 def train(
     trainers: Sequence[Trainer],
     engines: Sequence[Engine],
     config: Any,
-    settings: Sequence[tuple[float, float | None]],
+    settings: Sequence[Sequence[tuple[float, float | None]]],
     *,
     threads: int = 1,
 ) -> list[list[list[list[float]]]]: ...

@@ -11,7 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from vecmarket.config import Scenario
+from vecmarket.evaluation import Bidder, evaluate_profile, print_profile, save_profile
+from vecmarket.training import ActorCritic
 from vecmarket.training.games import FixedEpisodes, GameRun, Pool, Strategy, load_profile, play_game
+from vecmarket.training.games.players import learning_agents
+from vecmarket.training.games.strategies import as_bid
 from vecmarket.training.trainer import CONFIG_FILE, SCENARIO_FILE
 
 __all__ = ["game_settings", "is_game", "run_game", "show_game"]
@@ -49,24 +53,42 @@ def run_game(config: GameRun, *, resume: Path | None, evaluate: bool) -> int:
         )
         return INTERRUPTED
     if evaluate:
-        judge_profile(console, result.config, result.scenario, result.profile)
+        judge_profile(console, result.run, result.config, result.scenario, result.profile)
     return 0
 
 
 def show_game(run: Path) -> int:
     """Judge the last profile of a game's run again."""
     config = game_settings(run)
-    judge_profile(Console(), config, Scenario.load(run / SCENARIO_FILE), load_profile(run))
+    judge_profile(Console(), run, config, Scenario.load(run / SCENARIO_FILE), load_profile(run))
     return 0
 
 
 def judge_profile(
+    console: Console, run: Path, config: GameRun, scenario: Scenario, profile: Sequence[Strategy | Pool]
+) -> None:
+    """Print and write what a profile comes to on the evaluation days, beside every learner's best response.
+
+    A profile of mixtures is played, but no best response is looked for: enumeration needs rivals that answer
+    the same observation in the same way.
+    """
+    bidders: list[Bidder] = []
+    for strategy in profile:
+        if isinstance(strategy, Pool):
+            _show_mixtures(console, config, scenario, profile)
+            return
+        bidders.append(as_bid(scenario, strategy) if isinstance(strategy, ActorCritic) else strategy)
+    learners = learning_agents(scenario, config.game)
+    evaluation = evaluate_profile(scenario, bidders, deviators=learners)
+    print_profile(evaluation, console)
+    for path in save_profile(evaluation, run).files:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _show_mixtures(
     console: Console, config: GameRun, scenario: Scenario, profile: Sequence[Strategy | Pool]
 ) -> None:
-    """Print what every agent earns, beside the profile in which all are truthful, on evaluation days.
-
-    The evaluation of whole profiles (exact best responses, exploitability) takes this function's place.
-    """
+    """Print what every agent earns, beside the profile in which all are truthful."""
     episodes = FixedEpisodes.of_evaluation(scenario, config.game.episodes, config.train.engine_threads)
     honest = episodes.play(["truthful"] * len(profile))
     played = episodes.play(profile)

@@ -93,7 +93,7 @@ class BatchedPPO:
         self.iteration = 0
 
         models = [
-            new_model(env, config, seed).to(self.device)
+            new_model(env.single_observation_space, env.single_action_space, config, seed).to(self.device)
             for env, seed in zip(self.envs * agents if self.shared else self.envs, self.seeds, strict=True)
         ]
         self.stack = StackedActorCritic.of(models)

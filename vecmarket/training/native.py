@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from vecmarket import _core
-from vecmarket.envs import MarketVectorEnv
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.ppo import ADAM_EPSILON, learning_rate, log_std, new_model
@@ -38,19 +37,20 @@ class NativePPO:
     Parameters
     ----------
     env
-        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine.
+        A `MarketVectorEnv`, or another environment over an engine, with ``autoreset_mode="same_step"`` and
+        rivals that are all played by the engine.
     config
         Settings of the algorithm.
     total_steps
         Agent steps (rows times steps) in the whole run; rounded up to whole iterations.
     seed
-        Seed of the run: weights, actions, minibatches and environments get streams of their own from it.
+        Seed of the run: weights, actions, minibatches and environments get streams of their own from it. With
+        one policy per agent, one seed for each; the first is also that of the environments.
     threads
         Threads that share an update, 0 for all cores; those of the rollout are the environment's own. They
         never change a result.
     per_agent
-        With ``learner="all"``: one policy per agent, agent i's with the seed ``seed + i``, instead of one
-        that all agents share.
+        Where several agents learn: one policy for each, instead of one that all share.
 
     Raises
     ------
@@ -62,11 +62,11 @@ class NativePPO:
 
     def __init__(
         self,
-        env: MarketVectorEnv,
+        env: EngineEnv,
         config: PPOConfig,
         *,
         total_steps: int,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         threads: int = 1,
         per_agent: bool = False,
     ) -> None:
@@ -75,15 +75,17 @@ class NativePPO:
         check_env(env, per_agent)
         self.env = env
         self.config = config
-        self.seed = seed
+        self._seeds = _seeds(seed, len(env.engine.acting) if per_agent else 1)
+        self.seed = self._seeds[0]
         self.num_envs = env.num_envs
         self.steps_per_iteration = config.rollout_steps * self.num_envs
         self.total_iterations = -(-total_steps // self.steps_per_iteration)
         self.iteration = 0
         self.started = False
-        agents = len(env.scenario.agents) if per_agent else 1
-        self._seeds = tuple(seed + i for i in range(agents))
-        self._models = tuple(new_model(env, config, one) for one in self._seeds)
+        self._models = tuple(
+            new_model(env.single_observation_space, env.single_action_space, config, one)
+            for one in self._seeds
+        )
         keys = [(stream_seed(one, "actions"), stream_seed(one, "minibatches")) for one in self._seeds]
         self._trainer = _core.Trainer(env.engine, config, keys, threads=threads)
         for i, model in enumerate(self._models):
@@ -140,6 +142,23 @@ class NativePPO:
     def schedule(self, iterations: int) -> list[tuple[float, float | None]]:
         """Return the `schedule` of the coming iterations."""
         return [schedule(self.config, self.iteration + i, self.total_iterations) for i in range(iterations)]
+
+    def start_from(self, models: Sequence[ActorCritic]) -> None:
+        """Take the weights of other networks of the same shape; the optimisers start anew.
+
+        Raises
+        ------
+        ValueError
+            When there is not one for each learner, or one has another shape.
+        """
+        if len(models) != len(self._models):
+            raise ValueError(f"models: must be one per learner, {len(self._models)}, got {len(models)}")
+        for i, (own, given) in enumerate(zip(self._models, models, strict=True)):
+            try:
+                own.load_state_dict(given.state_dict())
+            except RuntimeError as error:
+                raise ValueError(f"models[{i}]: has another shape than the settings: {error}") from error
+            self._give(i, own)
 
     def state(self) -> State:
         """Return a copy of everything that the coming iterations depend on, as plain values and tensors.
@@ -259,7 +278,7 @@ def iterate_together(
     Parameters
     ----------
     learners
-        Learners that stand at the same iteration of as many; each with an environment of its own.
+        Learners, each with an environment of its own.
     iterations
         Iterations to take.
     threads
@@ -278,16 +297,18 @@ def iterate_together(
     """
     first = learners[0]
     for i, learner in enumerate(learners):
-        if learner.config != first.config or learner.schedule(iterations) != first.schedule(iterations):
-            raise ValueError(f"learners[{i}]: must have the settings and stand where learners[0] stands")
+        if learner.config != first.config:
+            raise ValueError(f"learners[{i}]: must have the settings of learners[0]")
         learner.start()
     trainers, engines = [one._trainer for one in learners], [one.env.engine for one in learners]
-    course = first.schedule(iterations)
-    reports = _core.train(trainers, engines, first.config, course, threads=threads)
-    for learner in learners:
+    courses = [learner.schedule(iterations) for learner in learners]
+    reports = _core.train(trainers, engines, first.config, courses, threads=threads)
+    figures = []
+    for learner, of, course in zip(learners, reports, courses, strict=True):
         learner.iteration += iterations
         learner.env.refresh()
-    return [learner._figures(of[-1], course[-1]) for learner, of in zip(learners, reports, strict=True)]
+        figures.append(learner._figures(of[-1], course[-1]))
+    return figures
 
 
 def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, float | None]:
@@ -295,17 +316,52 @@ def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, floa
     return learning_rate(config, iteration, total), log_std(config, iteration, total)
 
 
-def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
+def _seeds(seed: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """Return one seed per policy."""
+    if isinstance(seed, Sequence):
+        if len(seed) != count:
+            raise ValueError(f"seed: must be one per policy, {count}, got {len(seed)}")
+        return tuple(seed)
+    return tuple(seed + i for i in range(count))
+
+
+class EngineEnv(Protocol):
+    """A vector environment over an engine, whose rows are its acting agents: row = market * L + agent."""
+
+    num_envs: int
+    metadata: dict[str, Any]
+    single_observation_space: Any
+    single_action_space: Any
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine that plays it."""
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        """Start new episodes."""
+
+    def snapshot(self) -> bytes:
+        """Return all that the next steps depend on."""
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a snapshot."""
+
+    def refresh(self) -> None:
+        """Bring arrays up to date after the engine was stepped by somebody else."""
+
+
+def check_env(env: EngineEnv, per_agent: bool) -> None:
     """Refuse an environment that cannot be played without the interpreter."""
-    if not isinstance(env, MarketVectorEnv):
+    if not isinstance(getattr(env, "engine", None), _core.Engine):
         raise TypeError(f"env: the native backend takes a MarketVectorEnv, got {type(env).__name__}")
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(f'env: the native backend needs autoreset_mode="same_step", got {mode}')
-    if env.learner != "all" and len(env.engine.acting) != 1:
+    acting = len(env.engine.acting)
+    if env.num_envs != env.engine.num_envs * acting:
         raise ValueError("env: the native backend needs rivals that the engine plays; a rival is a callable")
-    if per_agent and env.learner != "all":
-        raise ValueError(f'env: one policy per agent needs learner="all", got {env.learner!r}')
+    if per_agent and acting < 2:
+        raise ValueError("env: one policy per agent needs several agents that learn, got one")
 
 
 def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:

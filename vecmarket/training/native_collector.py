@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecmarket import _core
-from vecmarket.envs import MarketVectorEnv
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.native import check_env, pack
+from vecmarket.training.native import EngineEnv, check_env, pack
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.seeding import stream_seed
 
@@ -43,7 +42,7 @@ class NativeCollector:
         When the environment is no `MarketVectorEnv`.
     """
 
-    def __init__(self, env: MarketVectorEnv, model: ActorCritic, steps: int, *, seed: int = 0) -> None:
+    def __init__(self, env: EngineEnv, model: ActorCritic, steps: int, *, seed: int = 0) -> None:
         check_env(env, per_agent=False)
         self.env = env
         config = PPOConfig(

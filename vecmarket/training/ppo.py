@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
@@ -137,7 +138,9 @@ class PPO:
         self.total_iterations = -(-total_steps // self.steps_per_iteration)
         self.iteration = 0
 
-        self.model = new_model(env, config, seed).to(self.device)
+        self.model = new_model(env.single_observation_space, env.single_action_space, config, seed).to(
+            self.device
+        )
         learned = [weights for weights in self.model.parameters() if weights.requires_grad]
         self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
@@ -334,11 +337,11 @@ class PPO:
         return rate
 
 
-def new_model(env: VectorEnv, config: PPOConfig, seed: int) -> ActorCritic:
-    """Return the networks that a learner of this seed starts with."""
+def new_model(observations: Space[Any], actions: Space[Any], config: PPOConfig, seed: int) -> ActorCritic:
+    """Return the networks that a learner of this seed starts with, for one environment's spaces."""
     model = ActorCritic(
-        env.single_observation_space,
-        env.single_action_space,
+        observations,
+        actions,
         hidden=config.hidden,
         activation=config.activation,
         initial_log_std=config.initial_log_std,

@@ -14,7 +14,10 @@ import torch
 import vecmarket as vm
 from core.scenes import still as still_market
 from training.toys import same_weights
-from vecmarket.training import PPO, ActorCritic, PPOConfig, TrainConfig
+from vecmarket import _core
+from vecmarket.training import PPO, ActorCritic, NativePPO, PPOConfig, TrainConfig
+from vecmarket.training.batched import BatchedPPO
+from vecmarket.training.config import Backend
 from vecmarket.training.games import (
     BestResponse,
     FixedEpisodes,
@@ -34,8 +37,6 @@ from vecmarket.training.games.config import Schedule
 from vecmarket.training.games.draws import job_seed, updates
 from vecmarket.training.games.jobs import action_space
 from vecmarket.training.games.learners_env import LearnersEnv
-from vecmarket.training.games.strategies import Mixture
-from vecmarket.training.seeding import stream_seed
 
 SCHEDULES = ("iterated", "simultaneous", "fictitious", "independent", "shared")
 # Rollouts of 20 hours against days of 24: iterations end in the middle of days.
@@ -45,6 +46,7 @@ PPO_SETTINGS = PPOConfig(
 TRAIN = TrainConfig(
     scenario="default", seed=3, num_envs=6, ppo=PPO_SETTINGS, progress=False, tensorboard=False
 )
+NATIVE, TORCH = TRAIN, dataclasses.replace(TRAIN, backend="torch")
 DEFAULT = vm.Scenario.default()
 ITERATION = 6 * 20
 BASE = GameConfig(
@@ -52,8 +54,9 @@ BASE = GameConfig(
 )
 
 
-def run_of(game: Schedule, *, seed: int = 3, **changes: Any) -> GameRun:
-    return GameRun(dataclasses.replace(BASE, game=game, **changes), dataclasses.replace(TRAIN, seed=seed))
+def run_of(game: Schedule, *, seed: int = 3, backend: Backend = "native", **changes: Any) -> GameRun:
+    train = dataclasses.replace(TRAIN, seed=seed, backend=backend)
+    return GameRun(dataclasses.replace(BASE, game=game, **changes), train)
 
 
 def played(run: GameRun, scenario: vm.Scenario = DEFAULT) -> Any:
@@ -99,35 +102,44 @@ def jobs() -> list[Job]:
     ]
 
 
-def test_a_list_of_jobs_gives_what_each_gives_alone() -> None:
-    together = train_jobs(jobs(), DEFAULT, TRAIN)
-    alone = [train_jobs([job], DEFAULT, TRAIN)[0] for job in jobs()]
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("train", [NATIVE, TORCH], ids=["native", "torch"])
+def test_a_list_of_jobs_gives_what_each_gives_alone(train: TrainConfig, threads: int) -> None:
+    shared = dataclasses.replace(train, engine_threads=threads)
+    together = train_jobs(jobs(), DEFAULT, shared)
+    alone = [train_jobs([job], DEFAULT, train)[0] for job in jobs()]
     assert all(map(same_weights, together, alone))
     assert not same_weights(
-        together[0], train_jobs([dataclasses.replace(jobs()[0], seed=8)], DEFAULT, TRAIN)[0]
+        together[0], train_jobs([dataclasses.replace(jobs()[0], seed=8)], DEFAULT, train)[0]
     )
 
 
-def test_a_job_is_plain_ppo() -> None:
+@pytest.mark.parametrize("train", [NATIVE, TORCH], ids=["native", "torch"])
+def test_a_job_is_plain_ppo(train: TrainConfig) -> None:
     job = Job(4, ("truthful", 3.0, "truthful", "truthful", "truthful"), seed=5, steps=3 * ITERATION)
     env = vm.MarketVectorEnv(6, DEFAULT, learner=4, rivals={1: 3.0}, autoreset_mode="same_step")
-    learner = PPO(env, PPO_SETTINGS, total_steps=3 * ITERATION, seed=5)
+    plain = NativePPO if train is NATIVE else PPO
+    learner = plain(env, PPO_SETTINGS, total_steps=3 * ITERATION, seed=5)
     while not learner.finished:
         learner.iterate()
-    assert same_weights(train_jobs([job], DEFAULT, TRAIN)[0], learner.model)
+    assert same_weights(train_jobs([job], DEFAULT, train)[0], learner.model)
 
 
-@pytest.mark.parametrize("iterations", range(6))
-def test_jobs_go_on_from_any_iteration(iterations: int) -> None:
-    whole, first = TrainingJobs(jobs(), DEFAULT, TRAIN), TrainingJobs(jobs(), DEFAULT, TRAIN)
+@pytest.mark.parametrize(
+    ("train", "iterations"), [*((NATIVE, i) for i in range(3)), *((TORCH, i) for i in range(6))]
+)
+def test_jobs_go_on_from_any_iteration(train: TrainConfig, iterations: int) -> None:
+    whole, first = TrainingJobs(jobs(), DEFAULT, train), TrainingJobs(jobs(), DEFAULT, train)
     assert whole.total_steps == 6 * ITERATION
     while not whole.finished:
         whole.iterate()
     for _ in range(iterations):
         first.iterate()
-    second = TrainingJobs(jobs(), DEFAULT, TRAIN)
+    second = TrainingJobs(jobs(), DEFAULT, train)
     second.restore(first.state())
-    assert second.steps == iterations * ITERATION
+    # one after another, or those of 3, 2 and 1 iterations side by side
+    taken = iterations if train is TORCH else (0, 3, 5)[iterations]
+    assert second.steps == taken * ITERATION
     while not second.finished:
         second.iterate()
     assert all(map(same_weights, whole.policies, second.policies))
@@ -162,54 +174,51 @@ def test_without_withholding_everything_is_offered() -> None:
 # Mixtures
 
 
-def constant(value: float) -> Any:
-    return lambda observations: np.full((len(observations), 2), value, np.float32)
+def test_a_mixture_is_drawn_as_often_as_it_holds_a_member() -> None:
+    model = policy()
+    pool = frozen(Pool(("truthful", model, model)))
+    assert isinstance(pool, vm.PolicyPool)
+    assert pool.members == ("truthful", vm.MlpPolicy.from_torch(model))
+    assert pool.weights == (1.0, 2.0)
 
 
-def test_a_mixture_draws_once_per_row_and_episode() -> None:
-    one, two = constant(1.0), constant(2.0)
-    rows = np.zeros((4000, 7), np.float32)
-    mixture = Mixture([one, two, two], horizon=3, seed=1)
-    steps = np.array([mixture(rows)[:, 0] for _ in range(9)])  # (9, N)
-    days = steps.reshape(3, 3, -1)
-    assert (days == days[:, :1]).all()
-    assert np.isin(steps, (1.0, 2.0)).all()
-    # 12000 draws with a chance of 2/3: four standard deviations
-    assert abs((days[:, 0] == 2.0).mean() - 2 / 3) < 4 * np.sqrt(2 / 9 / 12000)
-    agree = (days[0, 0] == days[1, 0]).mean()  # 5/9 if independent
-    assert abs(agree - 5 / 9) < 4 * np.sqrt(20 / 81 / 4000)
-
-    later = Mixture([one, two, two], horizon=3, seed=1)
-    later.calls = 4
-    assert np.array_equal(later(rows)[:, 0], steps[4])
-    assert not np.array_equal(Mixture([one, two, two], 3, seed=2)(rows)[:, 0], steps[0])
+def test_mixtures_alone_are_judged_by_their_expected_outcome() -> None:
+    episodes = FixedEpisodes.of_training(DEFAULT, 4)
+    pool = Pool(("truthful", 5.0))
+    alone = episodes.play([pool, *["truthful"] * 4])
+    both = [episodes.play([member, *[Pool(("truthful",))] * 4]) for member in pool.members]
+    mixed = episodes.play([pool, *[Pool(("truthful",))] * 4])
+    assert mixed.profit == pytest.approx(np.mean([outcome.profit for outcome in both], axis=0))
+    assert mixed.price == pytest.approx(np.mean([outcome.price for outcome in both]))
+    assert alone.profit.shape == (5,)
 
 
 def test_frozen_never_changes() -> None:
     model, rows = policy(), np.random.default_rng(0).random((5, 7), np.float32)
-    rival = frozen(DEFAULT, model, 0)
+    rival = frozen(model)
     before = rival(rows)
     with torch.no_grad():
         model.actor[-1].bias.add_(1.0)  # type: ignore[operator, union-attr]
     assert np.array_equal(rival(rows), before)
-    assert not np.array_equal(frozen(DEFAULT, model, 0)(rows), before)
-    assert frozen(DEFAULT, "truthful", 0) == "truthful"
-    assert frozen(DEFAULT, 3.0, 0) == 3.0
+    assert not np.array_equal(frozen(model)(rows), before)
+    assert frozen("truthful") == "truthful"
+    assert frozen(3.0) == 3.0
 
 
 def test_a_markup_within_a_mixture_is_that_markup() -> None:
     market = still_market([50, 50], [10, 20], [60.0], max_bid_delta=40.0)
     episodes = FixedEpisodes(market, (0,), (0,))
-    for markup in (-5.0, 7.5, 40.0):
+    for markup in (-5.0, 7.5, 40.0, 41.0):
         plain = episodes.play(["truthful", markup])
         mixed = episodes.play(["truthful", Pool((markup,))])
         assert plain.price == 20 + markup
         assert mixed.price == pytest.approx(plain.price, abs=1e-4)
+    # whoever has to act for the engine can only bid as an action can
     with pytest.raises(ValueError, match="within max_bid_delta"):
-        episodes.play(["truthful", Pool((41.0,))])
+        episodes.play([41.0, 3.0])
     drawn = market.replace(bidding=vm.Bidding(max_bid_delta=vm.Uniform(10.0, 20.0)))
     with pytest.raises(ValueError, match="max_bid_delta is one number"):
-        FixedEpisodes(drawn, (0,), (0,)).play(["truthful", Pool((5.0,))])
+        FixedEpisodes(drawn, (0,), (0,)).play([5.0, 5.0])
 
 
 # Fixed episodes
@@ -256,17 +265,14 @@ def test_learners_env_is_the_vector_env_of_all_agents() -> None:
         assert np.array_equal(mine[4]["price"], facts["price"])
 
 
+@pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("game", ["independent", "shared"])
-def test_one_agent_learning_together_is_plain_ppo(game: Schedule) -> None:
+def test_one_agent_learning_together_is_plain_ppo(game: Schedule, backend: Backend) -> None:
     ends = dataclasses.replace(DEFAULT, episode_end="truncate")  # last values matter then
-    run = run_of(game, agents=(4,))
-    together = played(run, ends)
-    seed = job_seed(3, 0, 4 if game == "independent" else 1)
+    together = played(run_of(game, agents=(4,), backend=backend), ends)
     env = vm.MarketVectorEnv(6, ends, learner=4, autoreset_mode="same_step")
-    learner = PPO(env, PPO_SETTINGS, total_steps=3 * 2 * ITERATION, seed=seed)
-    first, _ = env.reset(seed=stream_seed(3, "environments"))
-    learner.rollout.observations[-1].copy_(torch.from_numpy(first))
-    learner.started = True
+    plain = PPO if backend == "torch" else NativePPO
+    learner = plain(env, PPO_SETTINGS, total_steps=3 * 2 * ITERATION, seed=job_seed(3, 0, 0))
     while not learner.finished:
         learner.iterate()
     assert same_weights(together.strategies[4], learner.model)
@@ -345,21 +351,25 @@ def test_fictitious_trains_against_all_of_the_past() -> None:
     assert len(played(run_of("fictitious", pool=2)).pools[1]) == 2
 
 
+@pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("game", SCHEDULES)
-def test_one_seed_gives_one_result(game: Schedule) -> None:
-    one = played(run_of(game))
-    assert same_games(one, played(run_of(game)))
-    assert not same_games(one, played(run_of(game, seed=4)))
+def test_one_seed_gives_one_result(game: Schedule, backend: Backend) -> None:
+    one = played(run_of(game, backend=backend))
+    assert same_games(one, played(run_of(game, backend=backend)))
+    assert not same_games(one, played(run_of(game, seed=4, backend=backend)))
 
 
+@pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("game", SCHEDULES)
-def test_a_game_goes_on_from_any_iteration(game: Schedule) -> None:
-    run = run_of(game, update_probability=0.7, starts=2, accept="better", tolerance=0.0)
+def test_a_game_goes_on_from_any_iteration(game: Schedule, backend: Backend) -> None:
+    run = run_of(
+        game, update_probability=0.7, starts=2, accept="better", tolerance=0.0, backend=backend, rounds=4
+    )
     learner, states = make_game(run, DEFAULT), []
     while not learner.finished:
         states.append(learner.state())
         learner.iterate()
-    assert len(states) >= 6
+    assert len(states) >= 5
     for state in states[1::3]:
         resumed = make_game(run, DEFAULT)
         resumed.restore(state)
@@ -468,27 +478,40 @@ def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
     assert same(profile[0], result.strategies[0])
 
 
-@pytest.mark.parametrize(("game", "stop"), [("iterated", 6), ("simultaneous", 7), ("independent", 7)])
+@pytest.mark.parametrize(
+    ("game", "stop", "backend"),
+    [
+        ("iterated", 6, "torch"),
+        ("simultaneous", 7, "torch"),
+        ("independent", 4, "torch"),
+        ("iterated", 6, "native"),
+        ("simultaneous", 4, "native"),
+        ("independent", 4, "native"),
+    ],
+)
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    game: Schedule, stop: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    game: Schedule, stop: int, backend: Backend, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_of(game)
+    run = run_of(game, backend=backend)
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, out=tmp_path))
 
     def named(name: str) -> GameRun:
         return dataclasses.replace(run, train=dataclasses.replace(run.train, name=name))
 
     whole = play_game(named("whole"))
-    update, count = PPO.update, 0
+    # in the middle of an iteration: after the rollout, or before anything
+    learner: Any = BatchedPPO if game == "independent" else PPO
+    place, name = (learner, "update") if backend == "torch" else (_core, "train")
+    go_on, count = getattr(place, name), 0
 
-    def stopping(self: PPO, *data: Any) -> dict[str, float]:
+    def stopping(*arguments: Any, **named: Any) -> Any:
         nonlocal count
         count += 1
         if count == stop:
             raise KeyboardInterrupt
-        return update(self, *data)
+        return go_on(*arguments, **named)
 
-    monkeypatch.setattr(PPO, "update", stopping)
+    monkeypatch.setattr(place, name, stopping)
     cut = play_game(named("cut"))
     assert cut.interrupted
     assert 0 < len(cut.rows) < len(whole.rows)

@@ -309,7 +309,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     with_callable = make_env(rivals=lambda seen: np.zeros((len(seen), 2), np.float32))
     with pytest.raises(ValueError, match="a rival is a callable"):
         NativePPO(with_callable, SMALL, total_steps=1)
-    with pytest.raises(ValueError, match="one policy per agent"):
+    with pytest.raises(ValueError, match="one policy per agent needs several"):
         NativePPO(make_env(), SMALL, total_steps=1, per_agent=True)
     with pytest.raises(ValueError, match="total_steps"):
         NativePPO(make_env(), SMALL, total_steps=0)

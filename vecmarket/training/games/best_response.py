@@ -102,10 +102,11 @@ class BestResponse:
 
     @property
     def training(self) -> str:
-        """Name of the agent in training."""
-        if self._training is None or self._training.current is None:
+        """Names of the agents in training."""
+        if self._training is None:
             return ""
-        return self.scenario.agents[self._training.current.agent]
+        agents = dict.fromkeys(job.agent for job in self._training.current)
+        return ", ".join(self.scenario.agents[agent] for agent in agents)
 
     @property
     def profile(self) -> list[Strategy | Pool]:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from vecmarket import _core
 from vecmarket.config import Scenario
 from vecmarket.scenarios.days import evaluation_days, training_days
-from vecmarket.training.games.draws import environment_seeds, mixture_seed
+from vecmarket.training.games.draws import environment_seeds
 from vecmarket.training.games.strategies import Pool, Strategy, as_bid, frozen
-from vecmarket.training.policy import ActorCritic
 
 __all__ = ["FixedEpisodes", "Outcome"]
 
@@ -75,29 +74,37 @@ class FixedEpisodes:
     def play(self, profile: Sequence[Strategy | Pool]) -> Outcome:
         """Play one strategy or mixture per agent through all episodes, policies by their mean actions."""
         scenario = self.scenario
-        seats: list[str | float] = ["acts"] * len(profile)
-        bids = {}
-        for place, strategy in enumerate(profile):
-            if isinstance(strategy, ActorCritic | Pool):
-                bids[place] = frozen(scenario, strategy, mixture_seed(0, place))
-            else:
-                seats[place] = strategy
-        if not bids:  # the engine wants somebody to act, and a truthful agent's action is exact
-            place = seats.index("truthful") if "truthful" in seats else 0
-            seats[place], bids[place] = "acts", as_bid(scenario, seats[place])
+        seats = [frozen(strategy) for strategy in profile]
+        # The engine wants somebody to act: one who can do so as he is, a markup only where there is no other.
+        able = [place for place, strategy in enumerate(profile) if not isinstance(strategy, Pool)]
+        able.sort(key=lambda place: isinstance(profile[place], float))
+        if not able:
+            return self._expected(profile)
+        actor = profile[able[0]]
+        assert not isinstance(actor, Pool)
+        bid = as_bid(scenario, actor)
+        seats[able[0]] = "acts"
         engine = _core.Engine(scenario, len(self.days), threads=self.threads, seats=tuple(seats))
         observations = engine.reset(list(self.seeds), start=np.array(self.days, np.int64) * 24)
-        actions = np.zeros((len(self.days), len(bids), 2), np.float32)
         profit, dispatch, price = np.zeros(len(profile)), np.zeros(len(profile)), 0.0
         for _ in range(scenario.horizon):
-            for slot, place in enumerate(engine.acting):
-                actions[:, slot] = bids[place](observations[:, slot].copy())
-            observations = engine.step(actions)[0]
+            observations = engine.step(bid(observations[:, 0])[:, np.newaxis])[0]
             profit += engine.profits.mean(axis=0)
             dispatch += engine.dispatch.mean(axis=0)
             price += float(engine.prices.mean())
         hours = scenario.horizon
         return Outcome(profit / hours, dispatch / hours, price / hours)
+
+    def _expected(self, pools: Sequence[Strategy | Pool]) -> Outcome:
+        """Play mixtures alone: the mean over the first one's members, the others drawn."""
+        assert isinstance(pools[0], Pool)
+        members = pools[0].members
+        played = [self.play([member, *pools[1:]]) for member in members]
+        return Outcome(
+            np.mean([outcome.profit for outcome in played], axis=0),
+            np.mean([outcome.dispatch for outcome in played], axis=0),
+            float(np.mean([outcome.price for outcome in played])),
+        )
 
 
 def _spread(days: Sequence[int], episodes: int) -> tuple[int, ...]:

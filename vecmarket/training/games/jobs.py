@@ -1,15 +1,15 @@
 """Training jobs: one agent learns against rivals that stand still. Jobs of a list do not touch each other.
 
-`TrainingJobs` trains a list of jobs one after another, with one `PPO` each. It is the place for a learner
-that trains all of a list together: the results of a list are those of its jobs trained alone, so whoever
-hands in jobs need not know.
+With the native backend all jobs of a list train together, an iteration of each in turn on as many threads as
+there are; with torch one after another. Either way the results of a list are those of its jobs trained alone,
+to the bit, so whoever hands in jobs need not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from vecmarket.config import Scenario
 from vecmarket.envs import MarketVectorEnv
 from vecmarket.scenarios.days import training_days
 from vecmarket.training.config import TrainConfig
-from vecmarket.training.games.draws import mixture_seed
-from vecmarket.training.games.strategies import Mixture, Pool, Strategy, frozen, still
+from vecmarket.training.games.strategies import Pool, Strategy, frozen, still
+from vecmarket.training.native import NativePPO, iterate_together
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.ppo import PPO
 
 __all__ = ["Job", "TrainingJobs", "action_space", "train_jobs"]
+
+
+Learner: TypeAlias = "PPO | NativePPO"
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ class TrainingJobs:
         self.jobs = tuple(jobs)
         self.scenario = scenario if days is None else scenario.replace(days=days)
         self.config = config
+        self._together = config.backend == "native"
         self._done: list[ActorCritic] = []
-        self._learner: PPO | None = None
-        self._mixtures: list[Mixture] = []
+        self._learners: list[Learner] = []  # in training now
 
     @property
     def finished(self) -> bool:
@@ -91,16 +94,15 @@ class TrainingJobs:
         return len(self._done) == len(self.jobs)
 
     @property
-    def current(self) -> Job | None:
-        """The job in training; None when all are done."""
-        return None if self.finished else self.jobs[len(self._done)]
+    def current(self) -> tuple[Job, ...]:
+        """The jobs in training; none when all are done."""
+        return self.jobs[len(self._done) :][: None if self._together else 1]
 
     @property
     def steps(self) -> int:
         """Learner steps so far, over all jobs."""
-        return sum(map(self._rounded, self.jobs[: len(self._done)])) + (
-            0 if self._learner is None else self._learner.steps
-        )
+        done = sum(map(self._rounded, self.jobs[: len(self._done)]))
+        return done + sum(learner.steps for learner in self._learners)
 
     @property
     def total_steps(self) -> int:
@@ -113,20 +115,22 @@ class TrainingJobs:
         return tuple(self._done)
 
     def iterate(self) -> dict[str, float]:
-        """Play and learn from one rollout of the job in training; return the iteration's figures."""
-        if self._learner is None:
-            self._learner = self._begin(self.jobs[len(self._done)])
-        figures = self._learner.iterate()
-        if self._learner.finished:
-            self._done.append(still(self._learner.model))
-            self._learner = None
-        return figures
+        """Play and learn from one rollout of the jobs in training; return the means of their figures."""
+        if not self._learners:
+            self._learners = [self._begin(job) for job in self.current]
+        # jobs that are shorter than the longest end before it
+        active = [learner for learner in self._learners if not learner.finished]
+        figures = _iterate(active, self.config.engine_threads)
+        if all(learner.finished for learner in self._learners):
+            self._done += [still(learner.model) for learner in self._learners]
+            self._learners = []
+        return {name: float(np.mean([of[name] for of in figures])) for name in figures[0]}
 
     def state(self) -> dict[str, Any]:
         """Return all that the coming iterations depend on, beside the jobs; a copy."""
         return {
             "done": [dict(model.state_dict()) for model in self._done],
-            "learner": None if self._learner is None else self._learner.state(),
+            "learners": [learner.state() for learner in self._learners],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -139,52 +143,70 @@ class TrainingJobs:
         """
         if len(state["done"]) > len(self.jobs):
             raise ValueError(f"state: has {len(state['done'])} jobs done, of {len(self.jobs)}")
-        self._done, self._learner = [], None
+        self._done, self._learners = [], []
         for job, weights in zip(self.jobs, state["done"], strict=False):
             model = self._begin(job).model
             model.load_state_dict(weights)
             self._done.append(still(model))
-        if state["learner"] is not None:
-            self._learner = self._begin(self.jobs[len(self._done)])
-            self._learner.restore(state["learner"])
-            for mixture in self._mixtures:
-                mixture.calls = self._learner.iteration * self.config.ppo.rollout_steps
+        if state["learners"]:
+            self._learners = [self._begin(job) for job in self.current]
+            if len(state["learners"]) != len(self._learners):
+                raise ValueError(f"state: has {len(state['learners'])} jobs in training")
+            for learner, own in zip(self._learners, state["learners"], strict=True):
+                learner.restore(own)
 
-    def _begin(self, job: Job) -> PPO:
-        rivals = [frozen(self.scenario, r, mixture_seed(job.seed, i)) for i, r in enumerate(job.rivals)]
+    def _begin(self, job: Job) -> Learner:
+        config = self.config
+        rivals: list[Any] = [frozen(rival) for rival in job.rivals]
         rivals[job.agent] = None
-        self._mixtures = [rival for rival in rivals if isinstance(rival, Mixture)]
         env = MarketVectorEnv(
-            self.config.num_envs,
+            config.num_envs,
             self.scenario,
             learner=job.agent,
             rivals=rivals,
             autoreset_mode="same_step",
             copy=False,
-            threads=self.config.engine_threads,
+            threads=1 if self._together and len(self.jobs) > 1 else config.engine_threads,
         )
         env.single_action_space = self.action_space  # learners take their bounds from it
         env.action_space = batch_space(self.action_space, env.num_envs)
-        learner = PPO(
-            env,
-            self.config.ppo,
-            total_steps=job.steps,
-            seed=job.seed,
-            device=self.config.device,
-            info_means=("profit", "price"),
-        )
+        learner: Learner
+        if self._together:
+            threads = 1 if len(self.jobs) > 1 else config.engine_threads
+            learner = NativePPO(env, config.ppo, total_steps=job.steps, seed=job.seed, threads=threads)
+        else:
+            learner = PPO(
+                env,
+                config.ppo,
+                total_steps=job.steps,
+                seed=job.seed,
+                device=config.device,
+                info_means=("profit", "price"),
+            )
+        if job.start_from is None and job.first_action is None:
+            return learner
+        model = learner.model
         if job.start_from is not None:
-            start_from(learner.model, job.start_from)
+            start_from(model, job.start_from)
         if job.first_action is not None:
-            head = learner.model.actor[-1]
+            head = model.actor[-1]
             assert isinstance(head, torch.nn.Linear)
             with torch.no_grad():
                 head.bias.copy_(torch.tensor(job.first_action))
+        if isinstance(learner, NativePPO):
+            learner.start_from([model])
         return learner
 
     def _rounded(self, job: Job) -> int:
         iteration = self.config.ppo.rollout_steps * self.config.num_envs
         return -(-job.steps // iteration) * iteration
+
+
+def _iterate(learners: Sequence[Learner], threads: int) -> list[dict[str, float]]:
+    native = [learner for learner in learners if isinstance(learner, NativePPO)]
+    if native:
+        return iterate_together(native, 1, threads=threads)
+    return [learner.iterate() for learner in learners]
 
 
 def train_jobs(

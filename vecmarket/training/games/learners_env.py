@@ -60,24 +60,20 @@ class LearnersEnv(VectorEnv[Array, Array, Array]):
         self.learners = tuple(self.engine.acting)
         self.num_envs = num_markets * len(self.learners)
         low, high = self.engine.observation_bounds()
-        self.single_observation_space = self.space_of(low.min(axis=0), high.max(axis=0))
+        low, high = low.min(axis=0), high.max(axis=0)
+        constant = low == high  # Gymnasium warns of a side without length
+        low, high = np.where(constant, np.minimum(low, 0), low), np.where(constant, np.maximum(high, 1), high)
+        self.single_observation_space = Box(low, high, dtype=np.float32)
         self.single_action_space = space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(space, self.num_envs)
         live = self.engine.views()
-        rows, features = self.num_envs, low.shape[1]
+        rows, features = self.num_envs, low.shape[0]
         self._observations = live["observations"].reshape(rows, features)
         self._final = live["final_observations"].reshape(rows, features)
         self._rewards = live["rewards"].reshape(rows)
         self._flags, self._markets, self._profits = live["flags"], live["markets"], live["profits"]
         self._places = np.array(self.learners)
-
-    @staticmethod
-    def space_of(low: Array, high: Array) -> Box:
-        """Return the space of observations within bounds (F,), as `MarketVectorEnv` has it."""
-        constant = low == high  # Gymnasium warns of a side without length
-        low, high = np.where(constant, np.minimum(low, 0), low), np.where(constant, np.maximum(high, 1), high)
-        return Box(low, high, dtype=np.float32)
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -101,6 +97,9 @@ class LearnersEnv(VectorEnv[Array, Array, Array]):
         if over.any():
             infos |= {"final_obs": self._final, "_final_obs": over}
         return self._observations, self._rewards, terminated, truncated, infos
+
+    def refresh(self) -> None:
+        """Do nothing: every array is the engine's own."""
 
     def snapshot(self) -> bytes:
         """Return all that the next steps depend on, for `restore`."""

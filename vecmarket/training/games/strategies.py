@@ -3,9 +3,7 @@
 A strategy is ``"truthful"``, a fixed markup in $/MWh, or a trained policy, which bids its mean action. A
 `Pool` is a mixture of past strategies. Strategies stand still: a policy in one is never trained further.
 
-`frozen` is the one place where a strategy becomes a rival of the environment, and `Mixture` the one where a
-pool is drawn from. Both play in Python so far; a policy that the engine evaluates itself, and a mixture that
-it draws itself, take their place here without a change elsewhere.
+`frozen` makes a strategy a rival that the engine plays: policies and mixtures stay out of the interpreter.
 """
 
 from __future__ import annotations
@@ -18,12 +16,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
 
 from vecmarket.config import Scenario
-from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy
+from vecmarket.policies import MlpPolicy, PolicyPool
+from vecmarket.training.policy import ActorCritic, NumpyPolicy
 
-__all__ = ["Mixture", "Pool", "Strategy", "as_bid", "frozen", "pack", "still", "unpack"]
+__all__ = ["Pool", "Strategy", "as_bid", "frozen", "pack", "still", "unpack"]
 
 Strategy: TypeAlias = "str | float | ActorCritic"
 """``"truthful"``, a fixed markup in $/MWh, or a trained policy."""
@@ -46,63 +44,18 @@ class Pool:
             raise ValueError("members: a pool must have at least one")
 
 
-class Mixture:
-    """A pool as a rival in Python: draws a member per row and episode and bids as it does.
-
-    A rival in Python is not told where episodes begin, so this one counts its calls. That is exact where all
-    rows start together, once, and every episode has the same length, as in a training job.
-
-    Parameters
-    ----------
-    bids
-        What each member does, observations (N, F) to actions (N, 2).
-    horizon
-        Steps of an episode.
-    seed
-        Key of the draws; a draw depends on it, on the episode's number and on the row alone.
-    """
-
-    def __init__(self, bids: Sequence[NumpyPolicy], horizon: int, seed: int) -> None:
-        self.horizon = horizon
-        self.seed = seed
-        self.calls = 0  # steps since the first reset; a restored job sets it
-        # a member that is there twice is asked once, for the rows of both
-        self._bids = list({id(bid): bid for bid in bids}.values())
-        places = {id(bid): place for place, bid in enumerate(self._bids)}
-        self._member = np.array([places[id(bid)] for bid in bids])
-        self._drawn = (-1, np.zeros(0, np.int64))  # the episode, and who was drawn for it, (N,)
-
-    def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return actions (N, 2) float32."""
-        episode = self.calls // self.horizon
-        if self._drawn[0] != episode or len(self._drawn[1]) != len(observations):
-            random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(episode,)))
-            chosen = random.integers(len(self._member), size=len(observations))
-            self._drawn = episode, self._member[chosen]
-        self.calls += 1
-        actions = np.zeros((len(observations), 2), np.float32)
-        for place in np.unique(self._drawn[1]):
-            rows = self._drawn[1] == place
-            actions[rows] = self._bids[place](observations[rows])
-        return actions
-
-
-def frozen(scenario: Scenario, strategy: Strategy | Pool, seed: int) -> Any:
-    """Return what `MarketVectorEnv` takes as a rival: a name, a markup or a callable that never changes.
-
-    Parameters
-    ----------
-    scenario
-        The market game.
-    strategy
-        How the rival bids.
-    seed
-        Key of a pool's draws.
-    """
+def frozen(strategy: Strategy | Pool) -> str | float | MlpPolicy | PolicyPool:
+    """Return what `MarketVectorEnv` takes as a rival, none of which ever changes."""
     if isinstance(strategy, Pool):
-        kinds = {id(member): as_bid(scenario, member) for member in strategy.members}
-        return Mixture([kinds[id(member)] for member in strategy.members], scenario.horizon, seed)
-    return as_bid(scenario, strategy) if isinstance(strategy, ActorCritic) else strategy
+        # a member that is there more than once is kept once, and drawn as often
+        unique = list({id(member): member for member in strategy.members}.values())
+        counts = [float(sum(member is other for other in strategy.members)) for member in unique]
+        return PolicyPool([_member(member) for member in unique], counts)
+    return _member(strategy)
+
+
+def _member(strategy: Strategy) -> str | float | MlpPolicy:
+    return MlpPolicy.from_torch(strategy) if isinstance(strategy, ActorCritic) else strategy
 
 
 def as_bid(scenario: Scenario, strategy: Strategy) -> NumpyPolicy:
@@ -114,7 +67,7 @@ def as_bid(scenario: Scenario, strategy: Strategy) -> NumpyPolicy:
         When it is a markup and the scenario draws `max_bid_delta`: no fixed action is that markup then.
     """
     if isinstance(strategy, ActorCritic):
-        return as_numpy_policy(still(strategy))
+        return MlpPolicy.from_torch(strategy)
     action = np.array([0.0, 0.0 if isinstance(strategy, str) else _price_action(scenario, strategy)])
     return lambda observations: np.tile(action.astype(np.float32), (len(observations), 1))
 
