@@ -15,6 +15,7 @@ from bench import (
     fleets,
     inference,
     memory,
+    native,
     observers,
     sizes,
     step,
@@ -38,8 +39,9 @@ TABLES: dict[str, Callable[[Plan], list[Table]]] = {
     "throughput": throughput.tables,
     "memory": memory.tables,
     "inference": inference.tables,
-    "torch": beside_torch.tables,  # these two last, for torch's threads stay
+    "torch": beside_torch.tables,  # these last, for torch's threads stay
     "training": training.tables,
+    "native": native.tables,
 }
 
 

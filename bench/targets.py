@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
-from bench import clearing, inference, memory, sizes, step, threads, throughput, training
+from bench import clearing, inference, memory, native, sizes, step, threads, throughput, training
 from bench.measure import Timings
 from bench.plan import threads_name
 from bench.report import Table, microseconds, nanoseconds, rate, times
@@ -110,6 +110,10 @@ def _figure(generators: int) -> Callable[[Table], list[Found]]:
         ]
 
     return find
+
+
+def _all_figures(table: Table) -> list[Found]:
+    return [Found(figure, str(case)) for case, figure in table.figures.items()]
 
 
 def _bytes(count: float) -> str:
@@ -246,6 +250,33 @@ TARGETS = (
         rate,
         training.KIND,
         _over(training.steps_per_second(2), envs=[1024]),
+        least=True,
+    ),
+    Target(
+        "S8",
+        "`NativeCollector` on one thread, agent-steps a second",
+        3.5e6,
+        rate,
+        native.KIND,
+        _over(native.steps_per_second(native.rollout(1))),
+        least=True,
+    ),
+    Target(
+        "S10",
+        "`NativePPO.iterate` on 2 threads, agent-steps a second",
+        540e3,
+        rate,
+        native.KIND,
+        _over(native.steps_per_second(native.native(2)), envs=[1024]),
+        least=True,
+    ),
+    Target(
+        "S10",
+        "the bare matrix products of an agent-step / `NativePPO.iterate`, one thread",
+        0.8,
+        _percent,
+        native.KIND,
+        _all_figures,
         least=True,
     ),
     *(_state(generators) for generators in memory.GENERATORS),

@@ -30,7 +30,7 @@ def tables(plan: Plan) -> list[Table]:
     """Return the tables of one learner and of several, without rows where torch is not installed."""
     if find_spec("torch") is None:
         return [Table(title, "Skipped: torch is not installed.", [], []) for title in (TITLE, BATCHED_TITLE)]
-    with _torch_threads_kept():
+    with torch_threads_kept():
         return [_one(plan), _several(plan)]
 
 
@@ -51,10 +51,10 @@ def _one(plan: Plan) -> Table:
                 _part(ADVANTAGES, count): learner.advantages,
             }
             learner.iterate()
-            sides |= {name: Side(_on(count, part), size * HOURS) for name, part in parts.items()}
+            sides |= {name: Side(on_torch_threads(count, part), size * HOURS) for name, part in parts.items()}
         measured[Case(DRAW, CASE_GENERATORS, size)] = alternate(sides, plan.effort)
     rows = [_row(case, timings, count) for case, timings in measured.items() for count in THREADS]
-    config = _config()
+    config = settings()
     note = (
         f"`PPO.iterate` in `MarketVectorEnv`, one learner, truthful rivals, G = {CASE_GENERATORS}: "
         f"{HOURS} steps in N environments, then {config.epochs} epochs of {config.minibatches} minibatches, "
@@ -71,7 +71,7 @@ def _several(plan: Plan) -> Table:
     measured: dict[Case, Timings] = {}
     for agents, size in plan.batched_sizes:
         sides = {
-            f"{name}, {count}": Side(_on(count, play), agents * size * HOURS)
+            f"{name}, {count}": Side(on_torch_threads(count, play), agents * size * HOURS)
             for count in THREADS
             for name, play in _plays(agents, size).items()
         }
@@ -87,34 +87,42 @@ def _several(plan: Plan) -> Table:
     return Table(BATCHED_TITLE, note, header, rows, kind=BATCHED, timings=measured)
 
 
-def _config() -> PPOConfig:
+def settings() -> PPOConfig:
+    """Return the settings of every learner here."""
     from vecmarket.training import market_ppo
 
     return dataclasses.replace(market_ppo(), target_kl=None)  # every epoch is taken
 
 
-def _env(size: int, agents: int, learner: int | str) -> vm.MarketVectorEnv:
+def market(
+    size: int,
+    agents: int = CASE_GENERATORS,
+    learner: int | str = CASE_GENERATORS - 1,
+    *,
+    threads: int = 1,
+) -> vm.MarketVectorEnv:
+    """Return N environments of the market that is learned in."""
     return vm.MarketVectorEnv(
         size,
         vm.Scenario.default(agents, HOURS),
         learner=learner,
         autoreset_mode="same_step",
         copy=False,
-        threads=1,
+        threads=threads,
     )
 
 
 def _learner(size: int, agents: int = CASE_GENERATORS, agent: int = CASE_GENERATORS - 1) -> PPO:
     from vecmarket.training import PPO
 
-    return PPO(_env(size, agents, agent), _config(), total_steps=MANY, seed=agent)
+    return PPO(market(size, agents, agent), settings(), total_steps=MANY, seed=agent)
 
 
 def _together(size: int, agents: int, *, shared: bool) -> BatchedPPO:
     from vecmarket.training import BatchedPPO
 
-    envs = _env(size, agents, "all") if shared else [_env(size, agents, agent) for agent in range(agents)]
-    return BatchedPPO(envs, _config(), total_steps=MANY, seeds=range(agents))
+    envs = market(size, agents, "all") if shared else [market(size, agents, agent) for agent in range(agents)]
+    return BatchedPPO(envs, settings(), total_steps=MANY, seeds=range(agents))
 
 
 def _plays(agents: int, size: int) -> dict[str, Callable[[], object]]:
@@ -126,7 +134,7 @@ def _plays(agents: int, size: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def _on(count: int, call: Callable[[], object]) -> Callable[[], object]:
+def on_torch_threads(count: int, call: Callable[[], object]) -> Callable[[], object]:
     """Return the call on so many threads of torch."""
     import torch
 
@@ -138,7 +146,8 @@ def _on(count: int, call: Callable[[], object]) -> Callable[[], object]:
 
 
 @contextmanager
-def _torch_threads_kept() -> Iterator[None]:
+def torch_threads_kept() -> Iterator[None]:
+    """Put torch's number of threads back afterwards."""
     import torch
 
     before = torch.get_num_threads()

@@ -5,7 +5,7 @@
 //! depends on how many were made before it, on the thread, or on the other environments of a batch.
 
 use crate::math::{self, polynomial};
-use crate::simd::{Arithmetic, Float, LANES, Lanes, Mask, One, Vector, Words};
+use crate::simd::{Arithmetic, Float, LANES, Lanes, Mask, One, Simd, Vector, Words, Work};
 
 /// What a draw is for. The number is part of the counter: changing one changes every recorded result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Kind {
     Rival = 6,
     /// Noise of a rival's action.
     Action = 7,
+    /// Which rows of a replay buffer a sample holds: the seed is the buffer's, the episode the number of the draw, the
+    /// step the place in the sample.
+    Replay = 8,
 }
 
 /// The streams of one environment in one episode.
@@ -173,6 +176,33 @@ pub fn normals_lanes<V: Vector>(
     let words = words_lanes(simd, seeds, episodes, steps, kind, index);
     let one = quantile_lanes(simd, simd.open_interval(words[0], words[1]));
     [one, quantile_lanes(simd, simd.open_interval(words[2], words[3]))]
+}
+
+/// Uniform draws of one seed and one episode, of the steps 0, 1, 2, ...: as [`Streams::uniform`] of index 0, to the bit.
+pub fn fill_uniform(simd: Simd, seed: u64, episode: u64, kind: Kind, draws: &mut [f64]) {
+    simd.run(Fill { seed, episode, kind, draws });
+}
+
+struct Fill<'a> {
+    seed: u64,
+    episode: u64,
+    kind: Kind,
+    draws: &'a mut [f64],
+}
+
+impl Work for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let (seeds, episodes) = ([self.seed; LANES], [self.episode; LANES]);
+        let mut steps = [0, 1, 2, 3, 4, 5, 6, 7];
+        for draws in self.draws.chunks_mut(LANES) {
+            let drawn = simd.array(uniform_lanes(simd, &seeds, &episodes, &steps, self.kind, 0));
+            draws.copy_from_slice(&drawn[..draws.len()]);
+            steps = steps.map(|step| step.wrapping_add(LANES as u32));
+        }
+    }
 }
 
 #[inline(always)]

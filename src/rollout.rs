@@ -9,7 +9,7 @@ use crate::bidding::{ACTION_WIDTH, Action, Bids};
 use crate::error::{Error, Result};
 use crate::nn::{TILE, Tile, forward, lines};
 use crate::ppo::{Brain, Learner};
-use crate::rng::{Kind, normal_lanes};
+use crate::rng::{Kind, normals_lanes};
 use crate::shard::{SHARD, Shard};
 use crate::simd::{LANES, Simd, Vector, Work};
 use crate::step::{Autoreset, Game, Outputs, step};
@@ -339,6 +339,7 @@ fn act<V: Vector>(
         (log_stds[i], stds[i]) = (log_std, libm::expf(log_std));
     }
     let constant = log_stds.iter().sum::<f32>() + HALF_LOG_2PI * ACTION_WIDTH as f32;
+    let [low, high] = &learner.bounds;
     let mut done = 0;
     while done < mine.count() {
         let rows = mine.tile(done);
@@ -355,15 +356,16 @@ fn act<V: Vector>(
         draw(simd, key, taken, mine, done, count, &mut desk.noise);
         for (i, row) in rows.enumerate() {
             let means = actor.outputs(i)[0].0;
-            let mut action: Action = [0.0; ACTION_WIDTH];
+            let (mut action, mut played): (Action, Action) = ([0.0; ACTION_WIDTH], [0.0; ACTION_WIDTH]);
             let mut squares = 0.0;
             for part in 0..ACTION_WIDTH {
                 let noise = desk.noise[part][i];
                 action[part] = means[part] + stds[part] * noise;
+                played[part] = action[part].max(low[part]).min(high[part]);
                 squares += noise * noise;
             }
             let at = row * piece.steps + t;
-            desk.actions[row * ACTION_WIDTH..][..ACTION_WIDTH].copy_from_slice(&action);
+            desk.actions[row * ACTION_WIDTH..][..ACTION_WIDTH].copy_from_slice(&played);
             piece.actions[at * ACTION_WIDTH..][..ACTION_WIDTH].copy_from_slice(&action);
             piece.log_probs[at] = -0.5 * squares - constant;
             piece.values[at] = critic.outputs(i)[0].0[0];
@@ -390,8 +392,8 @@ fn draw<V: Vector>(
         for (l, row) in rows.iter_mut().enumerate() {
             *row = (mine.first / mine.stride + done + at + l) as u64;
         }
-        for (part, noise) in noise.iter_mut().enumerate() {
-            let x = normal_lanes(simd, &[key; LANES], &rows, &[taken; LANES], Kind::Exploration, part as u32);
+        let drawn = normals_lanes(simd, &[key; LANES], &rows, &[taken; LANES], Kind::Exploration, 0);
+        for (noise, x) in noise.iter_mut().zip(drawn) {
             noise[at..][..LANES].copy_from_slice(&simd.narrow(x));
         }
     }

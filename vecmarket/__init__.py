@@ -19,6 +19,7 @@ from vecmarket.config import (
 from vecmarket.engine import Engine, Trace
 from vecmarket.envs import MarketEnv, MarketVectorEnv, register_envs
 from vecmarket.policies import MlpPolicy, PolicyPool
+from vecmarket.replay import ReplayBatch, ReplayBuffer
 
 __all__ = [
     "Bidding",
@@ -34,6 +35,8 @@ __all__ = [
     "Normal",
     "Number",
     "PolicyPool",
+    "ReplayBatch",
+    "ReplayBuffer",
     "Reward",
     "Scenario",
     "Trace",

@@ -5,11 +5,12 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Engine",
     "Policy",
+    "ReplayBuffer",
     "Trainer",
     "__version__",
     "build_info",
@@ -187,6 +188,7 @@ class Trainer:
         self, learner: int, first: NDArray[np.float32], second: NDArray[np.float32], steps: int
     ) -> None: ...
     def set_scale(self, learner: int, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None: ...
+    def set_bounds(self, learner: int, low: NDArray[np.float32], high: NDArray[np.float32]) -> None: ...
     # centre and scale, (F,) each
     def scale(self, learner: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
     # parameters, first and second moments of Adam, (P,) each, and its steps
@@ -198,13 +200,13 @@ class Trainer:
     def record(self) -> dict[str, NDArray[Any]]: ...
     def play(self, engine: Engine) -> None: ...
 
-# Iterations of trainers in their engines, one per entry of `settings`: learning rate, log standard deviation
-# or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
+# Iterations of trainers in their engines, one per entry of a trainer's settings: learning rate, log standard
+# deviation or None. Returns figures[trainer][iteration][learner], named by `training_figures`.
 def train(
     trainers: Sequence[Trainer],
     engines: Sequence[Engine],
     config: Any,
-    settings: Sequence[tuple[float, float | None]],
+    settings: Sequence[Sequence[tuple[float, float | None]]],
     *,
     threads: int = 1,
 ) -> list[list[list[list[float]]]]: ...
@@ -222,3 +224,62 @@ def ppo_gradient(
     values: NDArray[np.float32],  # (M,)
     threads: int,
 ) -> tuple[NDArray[np.float32], list[float]]: ...
+
+@disjoint_base
+class ReplayBuffer:
+    """The last transitions of some environments."""
+
+    def __new__(
+        cls,
+        capacity: int,
+        obs_dim: int,
+        action_dim: int,
+        *,
+        storage: str = "float32",
+        alpha: float | None = None,
+        epsilon: float = 1e-6,
+        seed: int = 0,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def add(
+        self,
+        observations: NDArray[np.float32],  # (N, obs_dim)
+        actions: NDArray[np.float32],  # (N, action_dim)
+        rewards: NDArray[np.float32],  # (N,)
+        next_observations: NDArray[np.float32],  # (N, obs_dim)
+        terminated: NDArray[np.bool_],  # (N,)
+        truncated: NDArray[np.bool_] | None = None,  # (N,)
+    ) -> None: ...
+    # `out`: observations, actions, rewards, next observations, terminated, truncated, indices (int64),
+    # weights (float32). Returns the number of the draw.
+    def sample_into(
+        self,
+        out: Sequence[NDArray[Any]],
+        *,
+        seed: int | None = None,
+        draw: int | None = None,
+        beta: float | None = None,
+    ) -> int: ...
+    def update_priorities(self, indices: NDArray[np.int64], priorities: NDArray[np.float32]) -> int: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
+    @property
+    def added(self) -> int: ...  # rows that were ever added
+    @property
+    def draws(self) -> int: ...  # samples that were drawn by its own count
+    @property
+    def seed(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_dim(self) -> int: ...
+    @property
+    def storage(self) -> str: ...
+    @property
+    def alpha(self) -> float | None: ...
+    @property
+    def epsilon(self) -> float | None: ...

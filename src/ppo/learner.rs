@@ -120,18 +120,21 @@ pub struct Learner {
     pub centre: Vec<f32>,
     /// Observations are multiplied by it, (F,).
     pub factor: Vec<f32>,
+    /// Bounds that actions are cut to before they are played, (A,) each; none at first.
+    pub bounds: [Vec<f32>; 2],
 }
 
 impl Learner {
     /// With all weights zero, observations as they are.
     pub fn new(plan: Plan) -> Result<Self> {
         let (centre, factor) = (vec![0.0; plan.features], vec![1.0; plan.features]);
+        let bounds = [vec![f32::NEG_INFINITY; plan.actions], vec![f32::INFINITY; plan.actions]];
         let brain = Brain::new(plan)?;
         let blank = vec![Line::default(); brain.lines()];
         let transposed =
             [vec![Line::default(); brain.actor.transposed], vec![Line::default(); brain.critic.transposed]];
         let moments = Moments { first: blank.clone(), second: blank.clone(), steps: 0 };
-        Ok(Self { brain, packed: blank, transposed, moments, centre, factor })
+        Ok(Self { brain, packed: blank, transposed, moments, centre, factor, bounds })
     }
 
     /// Takes parameters in the order of the torch module: log_std, actor, critic.
@@ -163,6 +166,17 @@ impl Learner {
         for (factor, x) in self.factor.iter_mut().zip(scale) {
             *factor = 1.0 / x;
         }
+        Ok(())
+    }
+
+    /// Takes the bounds that actions are cut to before they are played.
+    pub fn set_bounds(&mut self, low: &[f32], high: &[f32]) -> Result<()> {
+        check("low", low, self.brain.plan.actions)?;
+        check("high", high, self.brain.plan.actions)?;
+        if let Some((i, (low, high))) = low.iter().zip(high).enumerate().find(|(_, (low, high))| low > high) {
+            return Err(Error::value(format!("learner: low[{i}]"), format!("must be at most {high}, got {low}")));
+        }
+        self.bounds = [low.to_vec(), high.to_vec()];
         Ok(())
     }
 

@@ -220,7 +220,8 @@ impl Updater {
             let mut numbers = record.iter_mut().flat_map(|line| &mut line.0);
             let map = learner.centre.iter().zip(&learner.factor);
             let observation = &samples.observations[at * features..][..features];
-            for ((number, x), (centre, factor)) in numbers.by_ref().zip(observation).zip(map) {
+            // The one that ends first stands first: nothing is taken from the others then.
+            for ((x, (centre, factor)), number) in observation.iter().zip(map).zip(numbers.by_ref()) {
                 *number = (x - centre) * factor;
             }
             let facts = [samples.log_probs[at], samples.advantages[at], samples.returns[at], samples.values[at]];

@@ -167,6 +167,11 @@ pub fn integer(value: Any<'_, '_>, path: &str) -> Result<i64> {
     })
 }
 
+/// Reads a number.
+pub fn real(value: Any<'_, '_>, path: &str) -> Result<f64> {
+    float_or(value, path, "a number")
+}
+
 /// Reads widths of layers; the policy tells which are legal.
 pub fn widths(value: Any<'_, '_>, path: &str) -> Result<Vec<usize>> {
     let width = |(i, item): (usize, &Bound<'_, PyAny>)| {

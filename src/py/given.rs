@@ -1,51 +1,97 @@
 //! Arrays that callers hand in, checked and borrowed.
 
-use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 
 use super::extract;
 use crate::error::{Error, Result};
 
-/// Borrowed actions: float32, C-contiguous, of the one legal shape.
-pub struct Actions<'py>(PyReadonlyArrayDyn<'py, f32>);
+/// A borrowed array: of one dtype, C-contiguous, of the one legal shape.
+pub struct Given<'py, T: Element> {
+    name: &'static str,
+    array: PyReadonlyArrayDyn<'py, T>,
+}
+
+impl<'py, T: Element> Given<'py, T> {
+    /// Borrows an array; `letters` are the names of its dimensions.
+    pub fn new(name: &'static str, array: &Bound<'py, PyAny>, shape: &[usize], letters: &str) -> Result<Self> {
+        Self::fitting(name, array, shape)?.ok_or_else(|| misfit::<T>(name, array, shape, letters))
+    }
+
+    /// The array, or None when its dtype, shape or layout is another.
+    fn fitting(name: &'static str, array: &Bound<'py, PyAny>, shape: &[usize]) -> Result<Option<Self>> {
+        let Some(array) = cast::<T>(array, shape) else { return Ok(None) };
+        let borrowed = array.try_readonly();
+        borrowed
+            .map(|array| Some(Self { name, array }))
+            .map_err(|_| Error::Runtime(format!("{name}: the array is being written by another call")))
+    }
+
+    pub fn slice(&self) -> Result<&[T]> {
+        self.array.as_slice().map_err(|_| Error::wrong_type(self.name, "must be C-contiguous"))
+    }
+}
+
+/// An array that is borrowed to be written: of one dtype, C-contiguous, of the one legal shape.
+pub struct Lent<'py, T: Element> {
+    name: &'static str,
+    array: PyReadwriteArrayDyn<'py, T>,
+}
+
+impl<'py, T: Element> Lent<'py, T> {
+    pub fn new(name: &'static str, array: &Bound<'py, PyAny>, shape: &[usize], letters: &str) -> Result<Self> {
+        let fitting = cast::<T>(array, shape).ok_or_else(|| misfit::<T>(name, array, shape, letters))?;
+        let borrowed = fitting.try_readwrite();
+        let array = borrowed.map_err(|error| Error::Runtime(format!("{name}: cannot be borrowed: {error}")))?;
+        Ok(Self { name, array })
+    }
+
+    pub fn slice(&mut self) -> Result<&mut [T]> {
+        self.array.as_slice_mut().map_err(|_| Error::wrong_type(self.name, "must be C-contiguous"))
+    }
+}
+
+/// Borrowed actions.
+pub struct Actions<'py>(Given<'py, f32>);
 
 impl<'py> Actions<'py> {
     pub fn new(actions: &Bound<'py, PyAny>, shape: &[usize], letters: &str) -> Result<Self> {
-        Self::fitting(actions, shape)?.ok_or_else(|| misfit(actions, shape, letters))
+        Given::new("actions", actions, shape, letters).map(Self)
     }
 
     /// The actions, or None when their dtype, shape or layout is another.
     pub fn fitting(actions: &Bound<'py, PyAny>, shape: &[usize]) -> Result<Option<Self>> {
-        let Ok(array) = actions.cast::<PyArrayDyn<f32>>() else { return Ok(None) };
-        if array.shape() != shape || !array.is_c_contiguous() || !array.is_aligned() {
-            return Ok(None);
-        }
-        let borrowed = array.try_readonly();
-        borrowed
-            .map(|array| Some(Self(array)))
-            .map_err(|_| Error::Runtime("actions: the array is being written by another call".into()))
+        Ok(Given::fitting("actions", actions, shape)?.map(Self))
     }
 
     pub fn slice(&self) -> Result<&[f32]> {
-        self.0.as_slice().map_err(|_| Error::wrong_type("actions", "must be C-contiguous"))
+        self.0.slice()
     }
 }
 
-/// What is wrong with actions that do not fit.
+/// The array, if it is one of that dtype, shape and layout.
+fn cast<'a, 'py, T: Element>(array: &'a Bound<'py, PyAny>, shape: &[usize]) -> Option<&'a Bound<'py, PyArrayDyn<T>>> {
+    let array = array.cast::<PyArrayDyn<T>>().ok()?;
+    (array.shape() == shape && array.is_c_contiguous() && array.is_aligned()).then_some(array)
+}
+
+/// What is wrong with an array that does not fit.
 #[cold]
-fn misfit(actions: &Bound<'_, PyAny>, shape: &[usize], letters: &str) -> Error {
-    let wanted = format!("a C-contiguous float32 array of shape {letters} = {shape:?}");
-    let Ok(array) = actions.cast::<PyUntypedArray>() else {
-        return extract::wrong_type("actions", &wanted, actions);
+fn misfit<T: Element>(name: &str, array: &Bound<'_, PyAny>, shape: &[usize], letters: &str) -> Error {
+    let wanted = format!("a C-contiguous {} array of shape {letters} = {shape:?}", T::get_dtype(array.py()));
+    let Ok(untyped) = array.cast::<PyUntypedArray>() else {
+        return extract::wrong_type(name, &wanted, array);
     };
-    if actions.cast::<PyArrayDyn<f32>>().is_err() {
-        return Error::wrong_type("actions", format!("must be {wanted}, got dtype {}", array.dtype()));
+    if array.cast::<PyArrayDyn<T>>().is_err() {
+        return Error::wrong_type(name, format!("must be {wanted}, got dtype {}", untyped.dtype()));
     }
-    if array.shape() != shape {
-        return Error::value("actions", format!("must be {wanted}, got shape {:?}", array.shape()));
+    if untyped.shape() != shape {
+        return Error::value(name, format!("must be {wanted}, got shape {:?}", untyped.shape()));
     }
-    let flaw = if array.is_c_contiguous() { "aligned" } else { "contiguous" };
-    Error::wrong_type("actions", format!("must be {wanted}; this one is not {flaw}"))
+    let flaw = if untyped.is_c_contiguous() { "aligned" } else { "contiguous" };
+    Error::wrong_type(name, format!("must be {wanted}; this one is not {flaw}"))
 }
 
 /// Length of the first dimension of an array, at least 1.

@@ -6,6 +6,7 @@ mod engine;
 mod extract;
 mod given;
 mod policy;
+mod replay;
 mod stepper;
 mod trainer;
 
@@ -18,6 +19,7 @@ use pyo3::types::PyDict;
 use crate::error::{Error, Result};
 use crate::nn::Activation;
 use crate::observers::{Feature, PRESETS};
+use crate::replay::Storage;
 use crate::rewards::Term;
 use crate::scenario::Scenario;
 use crate::seats::Seat;
@@ -77,6 +79,7 @@ fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("episode_start", EpisodeStart::NAMES)?;
     dict.set_item("autoreset", Autoreset::NAMES)?;
     dict.set_item("seats", Seat::NAMES)?;
+    dict.set_item("replay_storage", Storage::NAMES)?;
     dict.set_item("activations", Activation::NAMES)?;
     Ok(dict)
 }
@@ -101,6 +104,8 @@ mod _core {
     use super::engine::Engine;
     #[pymodule_export]
     use super::policy::Policy;
+    #[pymodule_export]
+    use super::replay::ReplayBuffer;
     #[pymodule_export]
     use super::trainer::{Trainer, ppo_gradient, train, training_figures};
     #[pymodule_export]

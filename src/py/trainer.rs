@@ -19,7 +19,7 @@ use crate::ppo::{Decay, Learner, Plan, Samples, Settings, Updater};
 use crate::rollout::Running;
 use crate::simd::Simd;
 use crate::step::Outputs;
-use crate::trainer::{Course, Keys, Report, Trainer as Core};
+use crate::trainer::{self, Keys, Report, Trainer as Core};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 type Floats<'py> = PyReadonlyArray1<'py, f32>;
@@ -78,7 +78,7 @@ impl Trainer {
         let plan = plan(config, layout.width, crate::bidding::ACTION_WIDTH)?;
         let learners = keys.iter().map(|_| Learner::new(plan.clone())).collect::<Result<_>>()?;
         let keys = keys.into_iter().map(|(actions, shuffles)| Keys { actions, shuffles }).collect();
-        let course = Course {
+        let course = trainer::Course {
             steps: config.getattr("rollout_steps")?.extract()?,
             decay: Decay {
                 gamma: config.getattr("gamma")?.extract()?,
@@ -104,6 +104,11 @@ impl Trainer {
     /// Sets the map of a learner's observations.
     fn set_scale(&self, learner: usize, centre: Floats<'_>, scale: Floats<'_>) -> PyResult<()> {
         Ok(one(&mut *self.lock()?, learner)?.set_scale(slice(&centre)?, slice(&scale)?)?)
+    }
+
+    /// Sets the bounds that a learner's actions are cut to before they are played.
+    fn set_bounds(&self, learner: usize, low: Floats<'_>, high: Floats<'_>) -> PyResult<()> {
+        Ok(one(&mut *self.lock()?, learner)?.set_bounds(slice(&low)?, slice(&high)?)?)
     }
 
     /// The map of a learner's observations: centre and scale, (F,) each.
@@ -226,7 +231,7 @@ impl Trainer {
     }
 }
 
-/// Takes iterations of every trainer in its engine. `settings` has one entry per iteration, the same for all: learning rate,
+/// Takes iterations of every trainer in its engine. `settings` has for each trainer one entry per iteration: learning rate,
 /// and log standard deviation where it is given. Several trainers share `threads`, an iteration of one at a time; what they
 /// come to does not depend on that. Returns (trainers, iterations, learners, figures) as nested lists.
 #[pyfunction]
@@ -236,44 +241,45 @@ pub fn train(
     trainers: Vec<PyRef<'_, Trainer>>,
     engines: Vec<PyRef<'_, Engine>>,
     config: Any<'_, '_>,
-    settings: Vec<(f64, Option<f32>)>,
+    settings: Vec<Vec<(f64, Option<f32>)>>,
     threads: i64,
 ) -> PyResult<Vec<Vec<Vec<Vec<f64>>>>> {
-    if trainers.len() != engines.len() {
-        let reason = format!("must be one per trainer, {}, got {}", trainers.len(), engines.len());
-        return Err(Error::value("engines", reason).into());
-    }
-    let course: Vec<(Settings, Option<f32>)> = settings
-        .into_iter()
-        .map(|(rate, spread)| Ok((read_settings(config, rate)?, spread)))
-        .collect::<PyResult<_>>()?;
-    let mut held = Vec::with_capacity(trainers.len());
-    for (trainer, engine) in trainers.iter().zip(&engines) {
-        held.push((trainer.lock()?, engine.lock()?));
+    for (name, count) in [("engines", engines.len()), ("settings", settings.len())] {
+        if trainers.len() != count {
+            let reason = format!("must be one per trainer, {}, got {count}", trainers.len());
+            return Err(Error::value(name, reason).into());
+        }
     }
     let pool = Pool::new(threads)?;
-    let reports = nest(py, &mut held, Vec::new(), &course, &pool)?;
+    let mut held = Vec::with_capacity(trainers.len());
+    for ((trainer, engine), rates) in trainers.iter().zip(&engines).zip(&settings) {
+        let course = rates.iter().map(|(rate, spread)| Ok((read_settings(config, *rate)?, *spread)));
+        held.push((trainer.lock()?, engine.lock()?, course.collect::<PyResult<Course>>()?));
+    }
+    let reports = nest(py, &mut held, Vec::new(), &pool)?;
     let lists = |all: Reports| all.iter().map(|of| of.iter().map(|r| figures(r).to_vec()).collect()).collect();
     Ok(reports.into_iter().map(lists).collect())
 }
 
+/// Settings of each iteration, and the log standard deviation where it is given.
+type Course = Vec<(Settings, Option<f32>)>;
+
 /// Borrows the buffers of one engine after the other, and then trains.
 fn nest<'a>(
     py: Python<'_>,
-    rest: &'a mut [(MutexGuard<'_, Core>, MutexGuard<'_, Stepper>)],
+    rest: &'a mut [(MutexGuard<'_, Core>, MutexGuard<'_, Stepper>, Course)],
     ready: Vec<Job<'a>>,
-    course: &[(Settings, Option<f32>)],
     pool: &Pool,
 ) -> Result<Vec<Reports>> {
-    let Some(((core, stepper), rest)) = rest.split_first_mut() else {
-        return detached(py, || together(ready, course, pool));
+    let Some(((core, stepper, course), rest)) = rest.split_first_mut() else {
+        return detached(py, || together(ready, pool));
     };
     let Stepper { batch, buffers } = &mut **stepper;
     let index = ready.len();
     buffers.write(py, move |out, _| {
         let mut ready: Vec<Job<'_>> = ready;
-        ready.push(Job { index, core, batch, out, reports: Vec::with_capacity(course.len()) });
-        nest(py, rest, ready, course, pool)
+        ready.push(Job { index, core, batch, out, course, reports: Vec::with_capacity(course.len()) });
+        nest(py, rest, ready, pool)
     })
 }
 
@@ -283,18 +289,19 @@ struct Job<'a> {
     core: &'a mut Core,
     batch: &'a mut Batch,
     out: Outputs<'a>,
+    course: &'a Course,
     reports: Reports,
 }
 
 /// Takes turns: each thread takes a trainer, trains it for an iteration, and puts it back behind the others.
-fn together(jobs: Vec<Job<'_>>, course: &[(Settings, Option<f32>)], pool: &Pool) -> Result<Vec<Reports>> {
+fn together(jobs: Vec<Job<'_>>, pool: &Pool) -> Result<Vec<Reports>> {
     let count = jobs.len();
     let waiting = Mutex::new(VecDeque::from(jobs));
     let done: Mutex<Vec<(usize, Result<Reports>)>> = Mutex::new(Vec::new());
     pool.share(pool.threads().min(count), &|| {
         loop {
             let Some(mut job) = own(&waiting).pop_front() else { break };
-            let result = match course.get(job.reports.len()) {
+            let result = match job.course.get(job.reports.len()) {
                 Some((settings, spread)) => job.core.iterate(job.batch, job.out.reborrow(), settings, *spread),
                 None => {
                     own(&done).push((job.index, Ok(job.reports)));

@@ -6,5 +6,6 @@ mod clearing;
 mod game;
 mod lanes;
 mod networks;
+mod replay;
 mod rivals;
 mod rng;

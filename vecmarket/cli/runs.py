@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
+from vecmarket.cli.games import game_settings, is_game, run_game, show_game
 from vecmarket.config import Scenario
 from vecmarket.evaluation import evaluate, print_table, save
 from vecmarket.plots import save_png
 from vecmarket.training import TrainConfig, as_numpy_policy, load_policy, train
+from vecmarket.training.games import GameConfig, GameRun
 from vecmarket.training.trainer import CONFIG_FILE, POLICY_FILE, SCENARIO_FILE
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Train:
 
     Without settings, this is the main job: a 350 MW coal unit of the IEEE Reliability Test System learns to
     bid against 31 truthful rivals, on days drawn from the year. Every 7th week is left out, for the judging.
+    With --game, several agents learn against each other instead.
 
     Attributes
     ----------
@@ -38,12 +41,15 @@ class Train:
         Continue this run instead, with its own settings, to the same result as if it had never stopped.
     evaluate
         Judge the policy at the end, print the table and write the picture.
+    game
+        Settings of a game.
     config
         Settings of the run.
     """
 
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN_DIR")] = None
     evaluate: bool = True
+    game: Annotated[GameConfig, tyro.conf.arg(name="")] = field(default_factory=GameConfig)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -75,11 +81,19 @@ def train_defaults(argv: Sequence[str]) -> Train:
         return Train()
     if not resume.exists():
         raise FileNotFoundError(f"{resume}: no such run")
-    return Train(config=_settings(resume if resume.is_dir() else resume.parent))
+    run = resume if resume.is_dir() else resume.parent
+    if is_game(run):
+        own = game_settings(run)
+        return Train(game=own.game, config=own.train)
+    return Train(config=_settings(run))
 
 
 def train_run(options: Train) -> int:
     """Train, and judge the outcome; an interrupted run says how to go on."""
+    if options.game.game is not None:
+        return run_game(
+            GameRun(options.game, options.config), resume=options.resume, evaluate=options.evaluate
+        )
     console = Console()
     result = train(options.config, resume=options.resume)
     pace = f"{result.steps:,} steps in {result.seconds:.1f} s, {result.steps_per_second:,.0f} steps/s"
@@ -97,6 +111,8 @@ def train_run(options: Train) -> int:
 def evaluate_run(options: Evaluate) -> int:
     """Read a run's settings, scenario and policy, and judge it."""
     run = options.run
+    if is_game(run):
+        return show_game(run)
     config = _settings(run)
     scenario = Scenario.load(run / SCENARIO_FILE)
     policy = as_numpy_policy(load_policy(run / POLICY_FILE))

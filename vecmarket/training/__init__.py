@@ -6,6 +6,8 @@ from vecmarket.training.batched import BatchedPPO
 from vecmarket.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from vecmarket.training.config import PPOConfig, TrainConfig, market_ppo
 from vecmarket.training.gae import compute_gae
+from vecmarket.training.native import NativePPO, iterate_together
+from vecmarket.training.native_collector import NativeCollector
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, load_policy, save_policy
 from vecmarket.training.ppo import PPO
 from vecmarket.training.trainer import TrainResult, build_scenario, train
@@ -15,6 +17,8 @@ __all__ = [
     "ActorCritic",
     "BatchedPPO",
     "Checkpoint",
+    "NativeCollector",
+    "NativePPO",
     "NumpyPolicy",
     "PPOConfig",
     "TrainConfig",
@@ -22,6 +26,7 @@ __all__ = [
     "as_numpy_policy",
     "build_scenario",
     "compute_gae",
+    "iterate_together",
     "load_checkpoint",
     "load_policy",
     "market_ppo",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vecmarket.training.collector import Collector, Cut, VectorEnv
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.gae import compute_gae
+from vecmarket.training.gae import compute_gae, scale_steps
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.ppo import (
     ADAM_EPSILON,
@@ -27,6 +27,7 @@ from vecmarket.training.ppo import (
     explained_variance,
     learning_rate,
     log_std,
+    new_model,
     ppo_loss,
 )
 from vecmarket.training.rollout import RewardScale, Rollout
@@ -79,6 +80,8 @@ class BatchedPPO:
     ) -> None:
         if total_steps < 1:
             raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
+        if config.normalise_observations:
+            raise ValueError("ppo.normalise_observations: BatchedPPO maps observations by their bounds only")
         self.seeds = tuple(seeds)
         self.envs, self.shared = _checked(envs, len(self.seeds))
         self.config = config
@@ -90,15 +93,7 @@ class BatchedPPO:
         self.iteration = 0
 
         models = [
-            ActorCritic(
-                env.single_observation_space,
-                env.single_action_space,
-                hidden=config.hidden,
-                activation=config.activation,
-                initial_log_std=config.initial_log_std,
-                observation_range=config.observation_range,
-                generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
-            ).to(self.device)
+            new_model(env.single_observation_space, env.single_action_space, config, seed).to(self.device)
             for env, seed in zip(self.envs * agents if self.shared else self.envs, self.seeds, strict=True)
         ]
         self.stack = StackedActorCritic.of(models)
@@ -213,7 +208,7 @@ class BatchedPPO:
             for agent, scale in enumerate(self.reward_scales):
                 scale.update(roll.rewards[:, agent], ended[:, agent], roll.valid[:, agent])
                 rewards[:, agent] /= scale.std
-        return compute_gae(
+        advantages, returns = compute_gae(
             rewards,
             roll.values[:-1],
             torch.where(roll.truncated, roll.last_values, roll.values[1:]),
@@ -222,6 +217,9 @@ class BatchedPPO:
             gamma=config.gamma,
             gae_lambda=config.gae_lambda,
         )
+        if config.normalise_by_step:
+            advantages = scale_steps(advantages, roll.valid)
+        return advantages, returns
 
     def update(self, advantages: Tensor, returns: Tensor, rate: float) -> list[dict[str, float]]:
         """Take the epochs of clipped gradient steps; `advantages` and `returns` are (T, B, N).

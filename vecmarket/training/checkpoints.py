@@ -19,7 +19,15 @@ import torch
 from vecmarket.files import write_atomically
 from vecmarket.training.config import TrainConfig
 
-__all__ = ["CHECKPOINT_FILE", "Checkpoint", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "CHECKPOINT_FILE",
+    "Checkpoint",
+    "checkpoint_path",
+    "load_checkpoint",
+    "read_values",
+    "save_checkpoint",
+    "write_values",
+]
 
 CHECKPOINT_FILE = "checkpoint.pt"
 """Name of the checkpoint in a run's folder."""
@@ -55,12 +63,8 @@ def checkpoint_path(run: Path) -> Path:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint beside and rename it; a crash in between leaves the old one."""
-    content = io.BytesIO()
     config = checkpoint.config.to_json()
-    torch.save({"config": config, "learner": checkpoint.learner, "seconds": checkpoint.seconds}, content)
-    body = content.getvalue()
-    head = b"%s %d %s\n" % (_MAGIC, _VERSION, hashlib.sha256(body).hexdigest().encode())
-    write_atomically(path, head + body)
+    write_values(path, {"config": config, "learner": checkpoint.learner, "seconds": checkpoint.seconds})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -71,7 +75,36 @@ def load_checkpoint(path: Path) -> Checkpoint:
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file is no checkpoint, damaged, or of another version.
+        When the file is no checkpoint of a training run, damaged, or of another version.
+    """
+    values = read_values(path, ("config", "learner", "seconds"))
+    try:
+        return Checkpoint(
+            TrainConfig.from_json(values["config"]), values["learner"], float(values["seconds"])
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged: {error}") from error
+
+
+def write_values(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values and tensors as a checkpoint file, beside and renamed."""
+    content = io.BytesIO()
+    torch.save(values, content)
+    body = content.getvalue()
+    head = b"%s %d %s\n" % (_MAGIC, _VERSION, hashlib.sha256(body).hexdigest().encode())
+    write_atomically(path, head + body)
+
+
+def read_values(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Read what `write_values` wrote; its tensors come to the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is no checkpoint, damaged, of another version, or of something that has other values
+        than those named.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
@@ -86,9 +119,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(body).hexdigest().encode() != words[2]:
         raise ValueError(f"{path}: damaged: the checksum does not fit")
     try:
-        values = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-        return Checkpoint(
-            TrainConfig.from_json(values["config"]), values["learner"], float(values["seconds"])
-        )
+        values: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged: {error}") from error
+    if not isinstance(values, dict) or any(name not in values for name in names):
+        raise ValueError(f"{path}: a checkpoint of something else: must hold {', '.join(names)}")
+    return values

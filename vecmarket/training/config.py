@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["Activation", "PPOConfig", "Schedule", "TrainConfig", "market_ppo"]
+__all__ = ["Activation", "Backend", "PPOConfig", "Schedule", "TrainConfig", "market_ppo"]
 
 Activation = Literal["tanh", "relu", "silu"]
 Schedule = Literal["linear", "constant"]
+Backend = Literal["native", "torch"]
 
 MOST_THREADS = 1024
 """More threads than any machine has use for; torch ends the process where it cannot start them."""
@@ -49,15 +50,15 @@ class PPOConfig:
     normalise_advantages
         Scale the advantages of each minibatch to mean 0 and standard deviation 1.
     normalise_by_step
-        First scale the advantages of each step of the rollout over the environments in the same way. Where all
-        environments' episodes run in step, and steps do not interact, every hour then has the same weight,
-        whatever is at stake in it.
+        First scale the advantages of each step of the rollout over the environments in the same way. Where
+        all environments' episodes run in step, and steps do not interact, every hour then has the same
+        weight, whatever is at stake in it.
     observation_range
         Map observations from the bounds of their space to [-x, x]. A wider range lets small networks turn
         faster from one action to another. None leaves observations as they are.
     normalise_observations
-        Instead, subtract the running mean of the observations seen so far and divide by their running standard
-        deviation. It is brought up to date between iterations and saved with the policy.
+        Instead, subtract the running mean of the observations seen so far and divide by their running
+        standard deviation. It is brought up to date between iterations and saved with the policy.
     normalise_rewards
         Divide rewards by a running standard deviation of the discounted return, so that the critic's step
         size does not depend on the unit of account.
@@ -172,17 +173,21 @@ class TrainConfig:
         How the others bid: "truthful", or a number, a fixed markup on their cost in $/MWh.
     seed
         Seed of the run. The same seed gives the same result on the same machine.
+    backend
+        Where the algorithm runs: "native" is the core, several times as fast; "torch" the readable reference,
+        which also runs on a GPU. Both learn alike, but not to the same bits.
     total_steps
         Steps of the learner in the whole run, over all environments.
     num_envs
         Markets stepped together.
     engine_threads
-        Threads of the market engine; 0 for all cores. Never changes a result.
+        Threads of the core: of the market engine, and of the native backend; 0 for all cores. Never changes a
+        result.
     torch_threads
         Threads of torch; 0 for torch's own choice, the physical cores. Networks this small gain little from
         more than one and lose a lot on a busy machine. The last bits of a result depend on it.
     device
-        Where the networks live: "cpu" or "cuda".
+        Where the networks of the torch backend live: "cpu" or "cuda".
     ppo
         Settings of the algorithm.
     out
@@ -212,6 +217,7 @@ class TrainConfig:
     learner: int | str = "U350_1"
     rivals: float | str = "truthful"
     seed: int = 0
+    backend: Backend = "native"
     total_steps: int = 3_000_000
     num_envs: int = 256
     engine_threads: int = 1
@@ -230,6 +236,11 @@ class TrainConfig:
             _check_whole(name, getattr(self, name), 1)
         for name in ("seed", "engine_threads", "torch_threads"):
             _check_whole(name, getattr(self, name), 0)
+        _check_choice("backend", self.backend, get_args(Backend))
+        if self.backend == "native" and self.device != "cpu":
+            raise ValueError(
+                f'device: the native backend runs on the CPU, got {self.device!r}; use backend="torch"'
+            )
         if self.torch_threads > MOST_THREADS:
             raise ValueError(f"torch_threads: must be at most {MOST_THREADS}, got {self.torch_threads}")
         if self.scenario == "csv":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["compute_gae"]
+__all__ = ["compute_gae", "scale_steps"]
 
 
 def compute_gae(
@@ -61,3 +61,25 @@ def compute_gae(
     for t in reversed(range(len(rewards) - 1)):
         advantages[t] += decay[t] * advantages[t + 1]
     return advantages, advantages + values
+
+
+def scale_steps(advantages: Tensor, valid: Tensor) -> Tensor:
+    """Scale the advantages of each step over the environments to mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    advantages
+        Float (T, ..., N).
+    valid
+        Rows that count, bool of the same shape; the others stay 0.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape; 0 where all environments' advantages are the same.
+    """
+    count = valid.sum(-1, keepdim=True).clamp(min=1)
+    mean = torch.where(valid, advantages, 0.0).sum(-1, keepdim=True) / count
+    distance = torch.where(valid, advantages - mean, 0.0)
+    deviation = (distance.square().sum(-1, keepdim=True) / count).sqrt()
+    return torch.where(deviation > 0.0, distance / (deviation + 1e-8), 0.0)

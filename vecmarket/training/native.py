@@ -3,15 +3,15 @@
 One iteration is what it is in `vecmarket.training.ppo`, which is the reference for every formula, and the
 settings are the same. What differs is where it runs: `vecmarket._core.Trainer` plays the steps, estimates
 advantages and takes the gradient steps without the interpreter, in single precision, with its own keyed
-randomness. Results do not depend on the number of threads. A learner's state can be taken over from one backend
-by the other.
+randomness. Results do not depend on the number of threads. A learner's state can be taken over from one
+backend by the other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from vecmarket import _core
-from vecmarket.envs import MarketVectorEnv
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.policy import ActorCritic
+from vecmarket.training.ppo import ADAM_EPSILON, learning_rate, log_std, new_model
 from vecmarket.training.seeding import stream_seed
 
 __all__ = ["NativePPO", "iterate_together"]
@@ -37,19 +37,20 @@ class NativePPO:
     Parameters
     ----------
     env
-        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine.
+        A `MarketVectorEnv`, or another environment over an engine, with ``autoreset_mode="same_step"`` and
+        rivals that are all played by the engine.
     config
         Settings of the algorithm.
     total_steps
         Agent steps (rows times steps) in the whole run; rounded up to whole iterations.
     seed
-        Seed of the run: weights, actions, minibatches and environments get streams of their own from it.
+        Seed of the run: weights, actions, minibatches and environments get streams of their own from it. With
+        one policy per agent, one seed for each; the first is also that of the environments.
     threads
         Threads that share an update, 0 for all cores; those of the rollout are the environment's own. They
         never change a result.
     per_agent
-        With ``learner="all"``: one policy per agent, agent i's with the seed ``seed + i``, instead of one that
-        all agents share.
+        Where several agents learn: one policy for each, instead of one that all share.
 
     Raises
     ------
@@ -61,11 +62,11 @@ class NativePPO:
 
     def __init__(
         self,
-        env: MarketVectorEnv,
+        env: EngineEnv,
         config: PPOConfig,
         *,
         total_steps: int,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         threads: int = 1,
         per_agent: bool = False,
     ) -> None:
@@ -74,15 +75,17 @@ class NativePPO:
         check_env(env, per_agent)
         self.env = env
         self.config = config
-        self.seed = seed
+        self._seeds = _seeds(seed, len(env.engine.acting) if per_agent else 1)
+        self.seed = self._seeds[0]
         self.num_envs = env.num_envs
         self.steps_per_iteration = config.rollout_steps * self.num_envs
         self.total_iterations = -(-total_steps // self.steps_per_iteration)
         self.iteration = 0
         self.started = False
-        agents = len(env.scenario.agents) if per_agent else 1
-        self._seeds = tuple(seed + i for i in range(agents))
-        self._models = tuple(_new_model(env, config, one) for one in self._seeds)
+        self._models = tuple(
+            new_model(env.single_observation_space, env.single_action_space, config, one)
+            for one in self._seeds
+        )
         keys = [(stream_seed(one, "actions"), stream_seed(one, "minibatches")) for one in self._seeds]
         self._trainer = _core.Trainer(env.engine, config, keys, threads=threads)
         for i, model in enumerate(self._models):
@@ -140,6 +143,23 @@ class NativePPO:
         """Return the `schedule` of the coming iterations."""
         return [schedule(self.config, self.iteration + i, self.total_iterations) for i in range(iterations)]
 
+    def start_from(self, models: Sequence[ActorCritic]) -> None:
+        """Take the weights of other networks of the same shape; the optimisers start anew.
+
+        Raises
+        ------
+        ValueError
+            When there is not one for each learner, or one has another shape.
+        """
+        if len(models) != len(self._models):
+            raise ValueError(f"models: must be one per learner, {len(self._models)}, got {len(models)}")
+        for i, (own, given) in enumerate(zip(self._models, models, strict=True)):
+            try:
+                own.load_state_dict(given.state_dict())
+            except RuntimeError as error:
+                raise ValueError(f"models[{i}]: has another shape than the settings: {error}") from error
+            self._give(i, own)
+
     def state(self) -> State:
         """Return a copy of everything that the coming iterations depend on, as plain values and tensors.
 
@@ -152,29 +172,18 @@ class NativePPO:
         running = torch.from_numpy(progress["discounted"])
         return {
             "iteration": self.iteration,
-            "started": self.started,
             "model": {name: tensor.clone() for name, tensor in models[0].state_dict().items()},
             "optimiser": _adam_state(models[0], learners[0], self.config),
             "action_noise": None,
             "shuffle": None,
-            "observation_scale": progress["seen"][0],
             "reward_scale": {"running": running, "count": int(count), "mean": mean, "variance": variance},
-            "episodes": {
-                "returns": torch.from_numpy(progress["returns"]),
-                "lengths": torch.from_numpy(progress["lengths"].astype(np.int64)),
-            },
-            "ended": torch.zeros(self.num_envs, dtype=torch.bool),
-            "observations": torch.from_numpy(
-                np.array(self.env.engine.observations).reshape(self.num_envs, -1)
-            ),
-            "env": torch.frombuffer(bytearray(self.env.snapshot()), dtype=torch.uint8)
-            if self.started
-            else None,
+            "observation_scale": _seen(progress["seen"][0]),
+            "environment": self._environment(progress) if self.started else None,
             "others": [
                 {
                     "model": {name: tensor.clone() for name, tensor in model.state_dict().items()},
                     "optimiser": _adam_state(model, learner, self.config),
-                    "observation_scale": seen,
+                    "observation_scale": _seen(seen),
                     "reward_scale": list(scale),
                 }
                 for model, learner, scale, seen in zip(
@@ -206,23 +215,41 @@ class NativePPO:
                 if isinstance(scale, dict):
                     scale = (scale["count"], scale["mean"], scale["variance"])
                 scales.append(tuple(float(x) for x in scale))
-                seen.append([tuple(float(x) for x in moments) for moments in part.get("observation_scale", [])])
-            iteration, self.started = int(state["iteration"]), bool(state["started"])
+                moments = part["observation_scale"]
+                if self.config.normalise_observations and not moments:
+                    moments = [(0.0, 0.0, 0.0)] * model.centre.numel()
+                seen.append([tuple(float(x) for x in of_feature) for of_feature in moments])
+            iteration, environment = int(state["iteration"]), state["environment"]
+            episodes = None if environment is None else environment["episodes"]
+            rows = self.num_envs
             self._trainer.set_progress(
                 {
                     "iteration": iteration,
-                    "returns": state["episodes"]["returns"].tolist(),
-                    "lengths": state["episodes"]["lengths"].tolist(),
+                    "returns": [0.0] * rows if episodes is None else episodes["returns"].flatten().tolist(),
+                    "lengths": [0] * rows if episodes is None else episodes["lengths"].flatten().tolist(),
                     "discounted": state["reward_scale"]["running"].cpu().tolist(),
                     "scales": scales,
                     "seen": seen,
                 }
             )
-            if self.started:
-                self.env.restore(state["env"].cpu().numpy().tobytes())
-            self.iteration = iteration
+            if environment is not None:
+                self.env.restore(environment["env"].cpu().numpy().tobytes())
+            self.iteration, self.started = iteration, environment is not None
         except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise ValueError(f"state: does not fit this learner: {error}") from error
+
+    def _environment(self, progress: State) -> State:
+        """Return where the environments stand, as a `vecmarket.training.collector.Collector` would."""
+        observations = np.array(self.env.engine.observations).reshape(self.num_envs, -1)
+        return {
+            "episodes": {
+                "returns": torch.from_numpy(progress["returns"]),
+                "lengths": torch.from_numpy(progress["lengths"].astype(np.int64)),
+            },
+            "ended": torch.zeros(self.num_envs, dtype=torch.bool),
+            "observations": torch.from_numpy(observations),
+            "env": torch.frombuffer(bytearray(self.env.snapshot()), dtype=torch.uint8),
+        }
 
     def _figures(
         self, reports: Sequence[Sequence[float]], course: tuple[float, float | None]
@@ -240,6 +267,7 @@ class NativePPO:
         """Hand the weights and the map of observations to the core."""
         self._trainer.set_parameters(learner, pack([p.detach() for p in model.parameters()]))
         self._trainer.set_scale(learner, model.centre.numpy(), model.scale.numpy())
+        self._trainer.set_bounds(learner, model.action_low.numpy(), model.action_high.numpy())
 
 
 def iterate_together(
@@ -250,7 +278,7 @@ def iterate_together(
     Parameters
     ----------
     learners
-        Learners that stand at the same iteration of as many; each with an environment of its own.
+        Learners, each with an environment of its own.
     iterations
         Iterations to take.
     threads
@@ -269,54 +297,71 @@ def iterate_together(
     """
     first = learners[0]
     for i, learner in enumerate(learners):
-        if learner.config != first.config or learner.schedule(iterations) != first.schedule(iterations):
-            raise ValueError(f"learners[{i}]: must have the settings and stand where learners[0] stands")
+        if learner.config != first.config:
+            raise ValueError(f"learners[{i}]: must have the settings of learners[0]")
         learner.start()
     trainers, engines = [one._trainer for one in learners], [one.env.engine for one in learners]
-    course = first.schedule(iterations)
-    reports = _core.train(trainers, engines, first.config, course, threads=threads)
-    for learner in learners:
+    courses = [learner.schedule(iterations) for learner in learners]
+    reports = _core.train(trainers, engines, first.config, courses, threads=threads)
+    figures = []
+    for learner, of, course in zip(learners, reports, courses, strict=True):
         learner.iteration += iterations
         learner.env.refresh()
-    return [learner._figures(of[-1], course[-1]) for learner, of in zip(learners, reports, strict=True)]
+        figures.append(learner._figures(of[-1], course[-1]))
+    return figures
 
 
 def schedule(config: PPOConfig, iteration: int, total: int) -> tuple[float, float | None]:
     """Return an iteration's learning rate and log standard deviation, None where that is learned."""
-    rate = config.learning_rate
-    if config.schedule == "linear":
-        rate *= 1.0 - iteration / total
-    if config.final_log_std is None:
-        return rate, None
-    done = iteration / max(1, total - 1)
-    return rate, config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
+    return learning_rate(config, iteration, total), log_std(config, iteration, total)
 
 
-def check_env(env: MarketVectorEnv, per_agent: bool) -> None:
+def _seeds(seed: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """Return one seed per policy."""
+    if isinstance(seed, Sequence):
+        if len(seed) != count:
+            raise ValueError(f"seed: must be one per policy, {count}, got {len(seed)}")
+        return tuple(seed)
+    return tuple(seed + i for i in range(count))
+
+
+class EngineEnv(Protocol):
+    """A vector environment over an engine, whose rows are its acting agents: row = market * L + agent."""
+
+    num_envs: int
+    metadata: dict[str, Any]
+    single_observation_space: Any
+    single_action_space: Any
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine that plays it."""
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        """Start new episodes."""
+
+    def snapshot(self) -> bytes:
+        """Return all that the next steps depend on."""
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a snapshot."""
+
+    def refresh(self) -> None:
+        """Bring arrays up to date after the engine was stepped by somebody else."""
+
+
+def check_env(env: EngineEnv, per_agent: bool) -> None:
     """Refuse an environment that cannot be played without the interpreter."""
-    if not isinstance(env, MarketVectorEnv):
+    if not isinstance(getattr(env, "engine", None), _core.Engine):
         raise TypeError(f"env: the native backend takes a MarketVectorEnv, got {type(env).__name__}")
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(f'env: the native backend needs autoreset_mode="same_step", got {mode}')
-    if env.learner != "all" and len(env.engine.acting) != 1:
+    acting = len(env.engine.acting)
+    if env.num_envs != env.engine.num_envs * acting:
         raise ValueError("env: the native backend needs rivals that the engine plays; a rival is a callable")
-    if per_agent and env.learner != "all":
-        raise ValueError(f'env: one policy per agent needs learner="all", got {env.learner!r}')
-
-
-def _new_model(env: MarketVectorEnv, config: PPOConfig, seed: int) -> ActorCritic:
-    model = ActorCritic(
-        env.single_observation_space,
-        env.single_action_space,
-        hidden=config.hidden,
-        activation=config.activation,
-        initial_log_std=config.initial_log_std,
-        observation_range=config.observation_range,
-        generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
-    )
-    model.log_std.requires_grad_(config.final_log_std is None)
-    return model
+    if per_agent and acting < 2:
+        raise ValueError("env: one policy per agent needs several agents that learn, got one")
 
 
 def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
@@ -332,6 +377,11 @@ def _unpack(parameters: NDArray[np.float32], model: ActorCritic) -> None:
             at += own.numel()
 
 
+def _seen(moments: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Return the moments of observations, or none where nothing was seen."""
+    return list(moments) if moments and moments[0][0] else []
+
+
 def _adam_state(
     model: ActorCritic,
     learner: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int],
@@ -340,7 +390,7 @@ def _adam_state(
     """Return what `torch.optim.Adam.state_dict` would, over the parameters that are learned."""
     _, first, second, steps = learner
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
+    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
     state = optimiser.state_dict()
     if steps:
         at, index = 0, 0

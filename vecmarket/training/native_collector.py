@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecmarket import _core
-from vecmarket.envs import MarketVectorEnv
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.native import check_env, pack
+from vecmarket.training.native import EngineEnv, check_env, pack
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.seeding import stream_seed
 
@@ -20,14 +19,14 @@ __all__ = ["NativeCollector"]
 class NativeCollector:
     """Plays a policy in a market environment and hands out what happened.
 
-    The interpreter takes no part: each call steps every environment `steps` times, draws actions, and keeps the
-    trajectory. Episodes start anew in the step that ends one.
+    The interpreter takes no part: each call steps every environment `steps` times, draws actions, and keeps
+    the trajectory. Episodes start anew in the step that ends one.
 
     Parameters
     ----------
     env
-        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine, and which
-        has been reset.
+        A `MarketVectorEnv` with ``autoreset_mode="same_step"`` whose rivals are all played by the engine, and
+        which has been reset.
     model
         Actor and critic; the weights are copied.
     steps
@@ -43,10 +42,14 @@ class NativeCollector:
         When the environment is no `MarketVectorEnv`.
     """
 
-    def __init__(self, env: MarketVectorEnv, model: ActorCritic, steps: int, *, seed: int = 0) -> None:
+    def __init__(self, env: EngineEnv, model: ActorCritic, steps: int, *, seed: int = 0) -> None:
         check_env(env, per_agent=False)
         self.env = env
-        config = PPOConfig(rollout_steps=steps, hidden=model.hidden, activation=model.activation)  # type: ignore[arg-type]
+        config = PPOConfig(
+            rollout_steps=steps,
+            hidden=model.hidden,
+            activation=model.activation,  # type: ignore[arg-type]
+        )
         keys = [(stream_seed(seed, "actions"), stream_seed(seed, "minibatches"))]
         self._trainer = _core.Trainer(env.engine, config, keys)
         self.set_model(model)
@@ -55,6 +58,7 @@ class NativeCollector:
         """Take the weights of another model of the same shape."""
         self._trainer.set_parameters(0, pack([p.detach() for p in model.parameters()]))
         self._trainer.set_scale(0, model.centre.cpu().numpy(), model.scale.cpu().numpy())
+        self._trainer.set_bounds(0, model.action_low.cpu().numpy(), model.action_high.cpu().numpy())
 
     def __call__(self) -> dict[str, NDArray[Any]]:
         """Play on, and return the trajectory.

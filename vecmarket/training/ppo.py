@@ -13,17 +13,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from vecmarket.training.collector import Collector, VectorEnv
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.gae import compute_gae
+from vecmarket.training.gae import compute_gae, scale_steps
 from vecmarket.training.policy import ActorCritic, GaussianActorCritic
-from vecmarket.training.rollout import RewardScale, Rollout
+from vecmarket.training.rollout import ObservationScale, RewardScale, Rollout
 from vecmarket.training.seeding import stream_seed
 
-__all__ = ["FIGURES", "PPO", "Batch", "learning_rate", "log_std", "ppo_loss"]
+__all__ = ["FIGURES", "PPO", "Batch", "learning_rate", "log_std", "new_model", "ppo_loss"]
 
 State: TypeAlias = dict[str, Any]
 
@@ -137,21 +138,15 @@ class PPO:
         self.total_iterations = -(-total_steps // self.steps_per_iteration)
         self.iteration = 0
 
-        self.model = ActorCritic(
-            env.single_observation_space,
-            env.single_action_space,
-            hidden=config.hidden,
-            activation=config.activation,
-            initial_log_std=config.initial_log_std,
-            observation_range=config.observation_range,
-            generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
-        ).to(self.device)
-        self.model.log_std.requires_grad_(config.final_log_std is None)
+        self.model = new_model(env.single_observation_space, env.single_action_space, config, seed).to(
+            self.device
+        )
         learned = [weights for weights in self.model.parameters() if weights.requires_grad]
         self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
         self.action_noise = torch.Generator(self.device).manual_seed(stream_seed(seed, "actions"))
         self.shuffle = torch.Generator(self.device).manual_seed(stream_seed(seed, "minibatches"))
         self.reward_scale = RewardScale(self.num_envs, config.gamma, self.device)
+        self.observation_scale = ObservationScale(self.model.centre.numel(), self.device)
         self.rollout = Rollout.empty(
             config.rollout_steps,
             (self.num_envs,),
@@ -182,6 +177,9 @@ class PPO:
         figures = self.collect()
         advantages, returns = self.advantages()
         figures |= self.update(advantages, returns)
+        if self.config.normalise_observations:
+            self.observation_scale.update(self.rollout.observations[:-1], self.rollout.valid)
+            self.observation_scale.write(self.model.centre, self.model.scale)
         self.iteration += 1
         return figures | {"learning_rate": rate}
 
@@ -206,7 +204,10 @@ class PPO:
 
     @torch.no_grad()
     def advantages(self) -> tuple[Tensor, Tensor]:
-        """Return advantages and returns of the rollout, float (T, N), in units of the scaled reward."""
+        """Return advantages and returns of the rollout, float (T, N).
+
+        They are in units of the scaled reward, unless the advantages are scaled step by step.
+        """
         roll, config = self.rollout, self.config
         for observations, values in zip(roll.observations, roll.values, strict=True):
             values.copy_(self.model.value(observations))
@@ -217,7 +218,7 @@ class PPO:
         if config.normalise_rewards:
             self.reward_scale.update(rewards, roll.terminated | roll.truncated, roll.valid)
             rewards = rewards / self.reward_scale.std
-        return compute_gae(
+        advantages, returns = compute_gae(
             rewards,
             roll.values[:-1],
             next_values,
@@ -227,6 +228,9 @@ class PPO:
             gae_lambda=config.gae_lambda,
             valid=roll.valid,
         )
+        if config.normalise_by_step:
+            advantages = scale_steps(advantages, roll.valid)
+        return advantages, returns
 
     def update(self, advantages: Tensor, returns: Tensor) -> dict[str, float]:
         """Take the epochs of clipped gradient steps; `advantages` and `returns` are (T, N).
@@ -289,6 +293,7 @@ class PPO:
                 "action_noise": self.action_noise.get_state(),
                 "shuffle": self.shuffle.get_state(),
                 "reward_scale": self.reward_scale.state(),
+                "observation_scale": self.observation_scale.state(),
                 "environment": self.collector.state() if self.started else None,
             }
         )
@@ -312,6 +317,7 @@ class PPO:
                 self.action_noise.set_state(state["action_noise"].cpu())
                 self.shuffle.set_state(state["shuffle"].cpu())
             self.reward_scale.restore(state["reward_scale"])
+            self.observation_scale.restore(state["observation_scale"])
             self.iteration, self.started = int(state["iteration"]), state["environment"] is not None
             if self.started:
                 self.collector.restore(state["environment"], seed=self.seed, restart=self.iteration)
@@ -329,6 +335,21 @@ class PPO:
             with torch.no_grad():
                 self.model.log_std.fill_(spread)
         return rate
+
+
+def new_model(observations: Space[Any], actions: Space[Any], config: PPOConfig, seed: int) -> ActorCritic:
+    """Return the networks that a learner of this seed starts with, for one environment's spaces."""
+    model = ActorCritic(
+        observations,
+        actions,
+        hidden=config.hidden,
+        activation=config.activation,
+        initial_log_std=config.initial_log_std,
+        observation_range=None if config.normalise_observations else config.observation_range,
+        generator=torch.Generator().manual_seed(stream_seed(seed, "weights")),
+    )
+    model.log_std.requires_grad_(config.final_log_std is None)
+    return model
 
 
 def learning_rate(config: PPOConfig, iteration: int, total: int) -> float:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["EpisodeMeans", "RewardScale", "Rollout", "Told"]
+__all__ = ["EpisodeMeans", "ObservationScale", "RewardScale", "Rollout", "Told"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,51 @@ class RewardScale:
             float(state["mean"]),
             float(state["variance"]),
         )
+
+
+class ObservationScale:
+    """Running mean and standard deviation of each observed number, merged as in `RewardScale`."""
+
+    def __init__(self, features: int, device: torch.device) -> None:
+        self.count = 0
+        self.mean = torch.zeros(features, dtype=torch.float64, device=device)  # (F,)
+        self.variance = torch.zeros(features, dtype=torch.float64, device=device)  # (F,)
+
+    def update(self, observations: Tensor, valid: Tensor) -> None:
+        """Take in a rollout: observations (T, N, F), and which rows count, (T, N)."""
+        rows = observations[valid].double()
+        if len(rows):
+            self.merge(len(rows), rows.mean(0), rows.var(0, correction=0))
+
+    def merge(self, count: int, mean: Tensor, variance: Tensor) -> None:
+        """Take in the moments of other rows, as another worker may have seen them; (F,) each."""
+        total = self.count + count
+        shift = mean - self.mean
+        spread = self.variance * self.count + variance * count + shift.square() * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.variance = spread / total
+        self.count = total
+
+    def write(self, centre: Tensor, scale: Tensor) -> None:
+        """Bring a model's map of observations up to date; a number that never varied keeps the scale 1."""
+        if self.count:
+            centre.copy_(self.mean)
+            scale.copy_(torch.where(self.variance > 0.0, self.variance.sqrt(), 1.0))
+
+    def state(self) -> list[tuple[float, float, float]]:
+        """Return what `restore` takes: count, mean and variance of each number, if any came."""
+        if not self.count:
+            return []
+        moments = zip(self.mean.tolist(), self.variance.tolist(), strict=True)
+        return [(float(self.count), mean, variance) for mean, variance in moments]
+
+    def restore(self, state: Sequence[Sequence[float]]) -> None:
+        """Go on from a `state`."""
+        if state:
+            counts, means, variances = zip(*state, strict=True)
+            self.count = int(counts[0])
+            self.mean = torch.tensor(means, dtype=torch.float64, device=self.mean.device)
+            self.variance = torch.tensor(variances, dtype=torch.float64, device=self.mean.device)
 
 
 class EpisodeMeans:

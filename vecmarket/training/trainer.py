@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
@@ -20,17 +21,31 @@ from vecmarket.scenarios.days import training_days
 from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from vecmarket.training.config import TrainConfig
 from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
+from vecmarket.training.native import NativePPO
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
 from vecmarket.training.ppo import PPO
 
-__all__ = ["CONFIG_FILE", "POLICY_FILE", "SCENARIO_FILE", "TrainResult", "build_scenario", "train"]
+__all__ = [
+    "CONFIG_FILE",
+    "FREE_SETTINGS",
+    "POLICY_FILE",
+    "SCENARIO_FILE",
+    "TrainResult",
+    "build_scenario",
+    "make_folder",
+    "torch_threads",
+    "train",
+]
 
 CONFIG_FILE = "config.json"
 POLICY_FILE = "policy.safetensors"
 SCENARIO_FILE = "scenario.toml"
 
-# a run may go on with another value of these: they change what it writes, never what it learns
-_FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
+FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
+"""A run may go on with another value of these: they change what it writes, never what it learns."""
+
+
+Learner: TypeAlias = "PPO | NativePPO"
 
 
 @dataclass(frozen=True)
@@ -108,12 +123,13 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
         run = path.parent
         scenario = Scenario.load(run / SCENARIO_FILE)
 
-    with _torch_threads(config.torch_threads):
+    with torch_threads(config.torch_threads):
         learner = _make_learner(config, scenario)
         if checkpoint is not None:
             learner.restore(checkpoint.learner)
         if run is None:
-            run = _make_folder(config)
+            usual = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
+            run = make_folder(config.out, config.name, usual)
             write_atomically(run / CONFIG_FILE, config.to_json().encode())
             scenario.save(run / SCENARIO_FILE)
         return _run(learner, config, scenario, run, 0.0 if checkpoint is None else checkpoint.seconds)
@@ -130,7 +146,7 @@ def build_scenario(config: TrainConfig) -> Scenario:
     return by_name(config.scenario)
 
 
-def _run(learner: PPO, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
+def _run(learner: Learner, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
     """Iterate to the end, or to Ctrl-C; `before` is the time of earlier sittings, in seconds."""
     start = time.perf_counter()
     row: dict[str, float] = {}
@@ -177,7 +193,7 @@ def _run(learner: PPO, config: TrainConfig, scenario: Scenario, run: Path, befor
     )
 
 
-def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
+def _make_learner(config: TrainConfig, scenario: Scenario) -> Learner:
     days = training_days(scenario)
     env = MarketVectorEnv(
         config.num_envs,
@@ -188,6 +204,14 @@ def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
         copy=False,
         threads=config.engine_threads,
     )
+    if config.backend == "native":
+        return NativePPO(
+            env,
+            config.ppo,
+            total_steps=config.total_steps,
+            seed=config.seed,
+            threads=config.engine_threads,
+        )
     return PPO(
         env,
         config.ppo,
@@ -198,7 +222,7 @@ def _make_learner(config: TrainConfig, scenario: Scenario) -> PPO:
     )
 
 
-def _logs(learner: PPO, config: TrainConfig, run: Path) -> list[Log]:
+def _logs(learner: Learner, config: TrainConfig, run: Path) -> list[Log]:
     logs: list[Log] = []
     if config.csv:
         logs.append(CsvLog(run / METRICS_FILE, learner.iteration))
@@ -209,22 +233,21 @@ def _logs(learner: PPO, config: TrainConfig, run: Path) -> list[Log]:
     return logs
 
 
-def _make_folder(config: TrainConfig) -> Path:
-    """Make the run's folder: the named one, which must be free, or the first free one of that kind."""
-    if config.name:
-        run = config.out / config.name
+def make_folder(out: Path, name: str, usual: str) -> Path:
+    """Make a run's folder in `out`: the named one, which must be free, or the first free one of `usual`."""
+    if name:
+        run = out / name
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise ValueError(f"name: {run} is taken; choose another name, or resume that run")
         run.mkdir(parents=True, exist_ok=True)
         return run
-    config.out.mkdir(parents=True, exist_ok=True)
-    base = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
-    for name in itertools.chain([base], (f"{base}-{i}" for i in itertools.count(2))):
+    out.mkdir(parents=True, exist_ok=True)
+    for free in itertools.chain([usual], (f"{usual}-{i}" for i in itertools.count(2))):
         try:
-            (config.out / name).mkdir()
+            (out / free).mkdir()
         except FileExistsError:
             continue
-        return config.out / name
+        return out / free
     raise AssertionError("unreachable")
 
 
@@ -234,13 +257,13 @@ def _resumed_config(own: TrainConfig, given: TrainConfig | None) -> TrainConfig:
         return own
     for field in dataclasses.fields(TrainConfig):
         mine, other = getattr(own, field.name), getattr(given, field.name)
-        if field.name not in _FREE_SETTINGS and mine != other:
+        if field.name not in FREE_SETTINGS and mine != other:
             raise ValueError(f"{field.name}: the run to resume has {mine!r}, not {other!r}")
     return given
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
     """Let torch use so many threads, 0 for its own choice, and put its number back afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)

@@ -23,11 +23,12 @@ PYTHON: dict[str, set[str]] = {
     "clearing": {"_core", "checks", "config"},
     "policies": {"_core", "checks", "files"},
     "engine": {"_core", "checks", "config", "policies"},
+    "replay": {"_core", "checks"},
     "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
-    "training": {"config", "files", "scenarios", "envs"},
+    "training": {"_core", "config", "files", "scenarios", "envs"},
     "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
-    "__init__": {"_core", "clearing", "config", "engine", "envs", "policies"},
+    "__init__": {"_core", "clearing", "config", "engine", "envs", "policies", "replay"},
 }
 # These stand on top of everything.
 ANYTHING = {"cli", "report", "plots", "__main__"}
@@ -44,7 +45,7 @@ RUST = (
     ("rng",),
     ("scenario",),
     ("policy",),
-    ("seats", "numbers"),
+    ("seats", "numbers", "replay"),
     ("market",),
     ("shard",),
     ("series",),
@@ -119,7 +120,8 @@ def test_every_python_room_has_a_place(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["envs", "scenarios", "config.py", "engine.py", "clearing.py", "checks.py", "files.py"]
+    "room",
+    ["envs", "scenarios", "config.py", "engine.py", "clearing.py", "replay.py", "checks.py", "files.py"],
 )
 def test_no_room_below_training_imports_torch(repository: Path, room: str) -> None:
     package = repository / "vecmarket"

@@ -218,7 +218,7 @@ def test_training_on_a_cuda_device(config):
 def test_torch_keeps_its_threads(config):
     before = torch.get_num_threads()
     seen = []
-    with trainer._torch_threads(before + 1):
+    with trainer.torch_threads(before + 1):
         seen.append(torch.get_num_threads())
     train(named(config, "run", total_steps=1, torch_threads=before + 1))
     assert seen == [before + 1]
