@@ -70,7 +70,7 @@ def trained_by(module: str, function: str) -> Train:
     return train
 
 
-OURS = {EASY: Budget(128, 250_000), HARD: Budget(256, 1_000_000)}
+OURS = {EASY: Budget(64, 250_000), HARD: Budget(64, 1_000_000)}
 METHODS = (
     Method(
         NATIVE,

@@ -47,6 +47,9 @@ def train_torch(task: Task, look: Look) -> None:
 def play_rounds(job: Job, look: Callable[[list[Policy]], None]) -> None:
     """Let all agents learn at once in the core, round after round; show the profile after each."""
     agents = range(len(job.scenario.agents))
+    if job.rounds.together:
+        play_together(job, look)
+        return
     profile: list[vm.MlpPolicy | str] = ["truthful"] * len(agents)
     for k in range(job.rounds.rounds):
         learners = [
@@ -70,6 +73,31 @@ def play_rounds(job: Job, look: Callable[[list[Policy]], None]) -> None:
         frozen = [vm.MlpPolicy.from_torch(learner.model) for learner in learners]
         profile = list(frozen)
         look(list(frozen))
+
+
+def play_together(job: Job, look: Callable[[list[Policy]], None]) -> None:
+    """Let all agents learn at once in the same markets, each with a policy of its own; show them on the way."""
+    agents = len(job.scenario.agents)
+    env = vm.MarketVectorEnv(
+        job.rounds.num_envs,
+        job.scenario,
+        learner="all",
+        autoreset_mode="same_step",
+        copy=False,
+        threads=job.threads,
+    )
+    learner = NativePPO(
+        env,
+        own_settings(),
+        total_steps=job.rounds.rounds * job.rounds.steps * agents,
+        seed=[SEEDS_APART * job.seed + agent for agent in range(agents)],
+        threads=job.threads,
+        per_agent=True,
+    )
+    for k in range(job.rounds.rounds):
+        until = learner.total_iterations * (k + 1) // job.rounds.rounds
+        iterate_together([learner], until - learner.iteration)
+        look([vm.MlpPolicy.from_torch(model) for model in learner.models])
 
 
 def _markets(task: Task) -> vm.MarketVectorEnv:

@@ -22,6 +22,7 @@ import vecmarket as vm
 from bench import solution, targets, whole_job
 from bench.judge import DAYS, Course, Judge, follow
 from bench.methods import EASY, HARD, METHODS, Budget, Method, Task
+from bench.plan import cores
 from bench.report import Table, busy, load, preface, write_results
 from bench.solution import Cell
 from bench.solution_plot import plot_shares
@@ -80,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = page(methods, results, budgets, absent, rounds)
     for table in tables:
         print(table.markdown(), flush=True)
-    threads = f"Each method has {options.threads} thread{'s' if options.threads > 1 else ''}.\n"
+    threads = (
+        f"Each method has {options.threads} thread{'s' if options.threads > 1 else ''}, and where all agents learn, "
+        "one per core.\n"
+    )
     opening = busy(found, tables) + preface(command, found, METHOD + threads, PACKAGES)
     if out is not None:
         figure = out.with_suffix(".png")
@@ -143,10 +147,10 @@ def measure_rounds(
         if method.name not in absent and not (options.own and method.needs)
     ]
     for method in methods:
-        attempt(method, Job(vm.Scenario.default(), whole_job.WARM_UP, 0, options.threads))
+        attempt(method, Job(vm.Scenario.default(), whole_job.WARM_UP, 0, cores()))
     # A peer's run takes minutes, and its seconds hardly differ from run to run.
     plan = {method.name: {SHORT: 1} if method.needs else {SHORT: seeds, LONG: seeds} for method in methods}
-    return whole_job.measure(methods, plan, options.threads)
+    return whole_job.measure(methods, plan, cores())
 
 
 def attempt(method: Method, task: Task | Job) -> str | None:

@@ -23,14 +23,21 @@ NEAR = 0.9  # of the best response's profit
 
 
 class Rounds(NamedTuple):
-    """How much is played: in every round each agent learns anew, against what the others learned before."""
+    """How much is played.
+
+    In every round each agent learns anew, against what the others learned before; or, together, all learn at once
+    in the same markets, each with its own policy, and a round is only how often they are judged.
+    """
 
     rounds: int
     steps: int  # of each agent in each round, over its environments; rounded up to whole updates
     num_envs: int
+    together: bool = False
 
     def __str__(self) -> str:
-        return f"{self.rounds} rounds of " + f"{self.steps:,} steps".replace(",", " ")
+        steps = self.rounds * self.steps if self.together else self.steps
+        count = f"{steps:,} steps".replace(",", " ")
+        return f"{count} of each agent, all at once" if self.together else f"{self.rounds} rounds of {count}"
 
 
 class Job(NamedTuple):
@@ -42,7 +49,7 @@ class Job(NamedTuple):
     threads: int
 
 
-SHORT, LONG = Rounds(3, 5000, 16), Rounds(6, 100_000, 128)
+SHORT, LONG = Rounds(3, 5000, 16), Rounds(20, 40_000, 32, together=True)
 WARM_UP = Rounds(1, 1, 8)
 
 Profile: TypeAlias = Sequence[Policy]  # one policy per agent
@@ -61,7 +68,7 @@ METHODS = (
         NATIVE,
         trained_by("own", "play_rounds"),
         "`NativePPO` with `market_ppo()`, all agents of a round as one job (`iterate_together`), the others' "
-        "policies played by the engine (`MlpPolicy`)",
+        "policies played by the engine (`MlpPolicy`); all at once: one `NativePPO` with a policy per agent",
         {},
     ),
     Method(
@@ -128,7 +135,8 @@ def table(results: Mapping[Kind, Sequence[Sequence[Standing]]]) -> Table:
         rows.append([*cells, ", ".join(map(_share, middle)), spread(until, seconds)])
     note = (
         "In every round every agent learns from new weights, against the others' policies of the round "
-        "before (truthful in the first). Nearness is an agent's profit over that of its exact best response "
+        "before (truthful in the first); or all learn at once in the same markets, and are judged twenty times "
+        "on the way. Nearness is an agent's profit over that of its exact best response "
         f"to the others' policies as they then are, on the {DAYS} days. Median (least to most) over runs. "
         f"All are near where each has {NEAR:.0%}, which is asked after every round."
     )

@@ -1,5 +1,8 @@
 //! Training in the core: play, scale rewards, advantages, update, again and again.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
 use crate::batch::{Batch, Layout};
 use crate::error::{Error, Result};
 use crate::moments::Moments;
@@ -61,6 +64,8 @@ pub struct Trainer {
     course: Course,
     updaters: Vec<Updater>,
     pool: Pool,
+    /// For what is done on one thread while others do the like.
+    alone: Pool,
     simd: Simd,
     /// What happened in the last iteration.
     pub record: Record,
@@ -103,6 +108,7 @@ impl Trainer {
             keys,
             course,
             updaters,
+            alone: Pool::new(1)?,
             pool,
             simd: Simd::get()?,
             record: Record::new(rows, course.steps, layout.width),
@@ -135,8 +141,7 @@ impl Trainer {
         let layout = batch.layout();
         self.estimate();
         let mut reports = Vec::with_capacity(self.learners.len());
-        for which in 0..self.learners.len() {
-            let figures = self.update(which, settings)?;
+        for (which, figures) in self.update(settings)?.into_iter().enumerate() {
             let (episodes, cells) = (tally.episodes as f64, (self.record.rows * self.course.steps) as f64);
             reports.push(Report {
                 figures,
@@ -231,11 +236,29 @@ impl Trainer {
         }
     }
 
-    fn update(&mut self, which: usize, settings: &Settings) -> Result<Figures> {
-        let Self { learners, keys, updaters, pool, simd, record, advantages, returns, iteration, .. } = self;
-        let samples = samples(record, [advantages, returns], which, learners.len());
-        let name = (keys[which].shuffles, *iteration);
-        updaters[which].update(*simd, pool, &mut learners[which], samples, settings, name)
+    /// Lets every learner learn from its rows: several learners at once, one on all threads.
+    fn update(&mut self, settings: &Settings) -> Result<Vec<Figures>> {
+        let Self { learners, keys, updaters, pool, alone, simd, record, advantages, returns, iteration, .. } = self;
+        let count = learners.len();
+        let given = [advantages.as_slice(), returns.as_slice()];
+        let inner = if count == 1 { &*pool } else { &*alone };
+        let jobs: Vec<_> = learners
+            .iter_mut()
+            .zip(updaters)
+            .map(|(learner, updater)| Mutex::new((learner, updater, Ok(Figures::default()))))
+            .collect();
+        let next = AtomicUsize::new(0);
+        pool.share(if count == 1 { 1 } else { pool.threads().min(count) }, &|| {
+            loop {
+                let which = next.fetch_add(1, Relaxed);
+                let Some(job) = jobs.get(which) else { break };
+                let (learner, updater, figures) = &mut *job.lock().unwrap_or_else(PoisonError::into_inner);
+                let samples = samples(record, given, which, count);
+                let name = (keys[which].shuffles, *iteration);
+                *figures = updater.update(*simd, inner, learner, samples, settings, name);
+            }
+        })?;
+        jobs.into_iter().map(|job| job.into_inner().unwrap_or_else(PoisonError::into_inner).2).collect()
     }
 
     /// `1 - var(returns - values) / var(returns)`; NaN where returns do not vary.

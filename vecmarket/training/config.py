@@ -139,11 +139,14 @@ def market_ppo() -> PPOConfig:
     a few $/MWh apart, and an offer above them earns nothing. A spread that is learned shrinks as fast as the
     dear peak hours ask for, before the cheaper hours have found their step; under a slow and even fall every
     hour's offer can follow its own narrowing optimum.
+
+    Many small updates do better than few large ones: 64 environments to an update (the default of
+    `TrainConfig`) and small steps. ``docs/training.md`` has the measurements.
     """
     return PPOConfig(
         rollout_steps=24,
         minibatches=4,
-        learning_rate=3e-3,
+        learning_rate=1e-3,
         gamma=0.0,
         target_kl=0.03,
         observation_range=3.0,
@@ -219,7 +222,7 @@ class TrainConfig:
     seed: int = 0
     backend: Backend = "native"
     total_steps: int = 3_000_000
-    num_envs: int = 256
+    num_envs: int = 64
     engine_threads: int = 1
     torch_threads: int = 1
     device: str = "cpu"

@@ -80,6 +80,28 @@ def test_our_rounds_show_a_policy_per_agent_after_each() -> None:
         np.testing.assert_array_equal(once, again)
 
 
+def test_all_at_once_is_one_learner_with_a_policy_per_agent() -> None:
+    from bench import own
+
+    rounds = Rounds(rounds=3, steps=2 * 24 * 2, num_envs=2, together=True)
+    observations = np.zeros((3, 7), np.float32)
+
+    def play(threads: int) -> list[list[np.ndarray]]:
+        shown: list[list[np.ndarray]] = []
+        own.play_rounds(
+            Job(vm.Scenario.default(), rounds, seed=1, threads=threads),
+            lambda profile: shown.append([policy(observations) for policy in profile]),
+        )
+        return shown
+
+    shown = play(1)
+    assert [len(profile) for profile in shown] == [5] * 3
+    assert len({actions.tobytes() for profile in shown for actions in profile}) == 15
+    for once, again in zip(shown, play(2), strict=True):
+        np.testing.assert_array_equal(once, again)
+    assert str(rounds) == "288 steps of each agent, all at once"
+
+
 def test_agents_learn_against_what_the_others_learned_before(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench import own
 
