@@ -19,7 +19,7 @@ ENGINE := pyproject.toml constraints.txt Cargo.toml $(wildcard Cargo.lock) $(she
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers bench-replay instructions stages clean check
+.PHONY: help build train test test-rust test-python lint lint-python lint-rust bench bench-kernels bench-peers bench-replay bench-solution instructions stages clean check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ bench-peers: $(VENV)/.train $(VENV)/.dev ## measure other vector environments be
 
 bench-replay: $(VENV)/.train $(VENV)/.dev ## measure other replay buffers beside ours, and write bench/REPLAY.md
 	$(PY) -m bench.replay $(ARGS)
+
+bench-solution: $(VENV)/.train $(VENV)/.dev ## measure how long best responses take to learn, and write bench/SOLUTION.md
+	$(PY) -m bench.time_to_solution $(ARGS)
 
 instructions: | check ## count the kernels' instructions against bench/instructions.json; ARGS=--record renews it
 	"$(PYTHON)" -m bench.instructions $(ARGS)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import vecmarket
 from bench.measure import Case, Timings
@@ -41,7 +41,7 @@ class Table(NamedTuple):
     engine_step: float | None = None  # ns of `Engine.step` in the shared case on one thread, where measured
     kind: str = ""  # by which the targets find what the table was made from, below
     timings: Mapping[Case, Timings] = MappingProxyType({})
-    figures: Mapping[Case, float] = MappingProxyType({})  # what is no time; the table's note says what
+    figures: Mapping[Any, float] = MappingProxyType({})  # by what they are of; the table's note says what
 
     def markdown(self) -> str:
         """Return the table as Markdown; a table without rows is its title and its note."""
@@ -53,15 +53,20 @@ class Table(NamedTuple):
 
 
 def write_results(
-    path: Path, preface: str, tables: Iterable[Table], figure: Path | None, title: str = "Measured speed"
+    path: Path,
+    preface: str,
+    tables: Iterable[Table],
+    figure: Path | None,
+    title: str = "Measured speed",
+    *,
+    heading: str = "Scaling",
+    alt: str = "Environment steps per second over the number of environments",
 ) -> None:
-    """Write the page of results."""
+    """Write the page of results; `heading` and `alt` are those of the figure."""
     parts = [f"# {title}\n", preface, *(table.markdown() for table in tables)]
     if figure is not None:
         name = os.path.relpath(figure, path.parent)
-        parts.append(
-            f"## Scaling\n\n![Environment steps per second over the number of environments]({name})\n"
-        )
+        parts.append(f"## {heading}\n\n![{alt}]({name})\n")
     write_atomically(path, "\n".join(parts).encode())
 
 

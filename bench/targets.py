@@ -47,19 +47,22 @@ class Target(NamedTuple):
         return [*cells, self.write(worst.value), where, "yes" if met else "**no**"]
 
 
-def table(tables: Sequence[Table]) -> Table | None:
-    """Return the targets that the tables tell of, None where they tell of none."""
+NOTE = (
+    "Read from the timings of the tables below: medians, and ratios pair by pair. Of several values the "
+    "worst decides. Nanoseconds are meant for one Zen 4 core beside the baselines' times; on another "
+    "processor, or a busy one, the ratios tell more. More threads count as not slower than one where the "
+    f"median ratio is {AS_FAST} or more, and a step's cost as growing no more than the copy's where what "
+    f"it grows beyond that is at most {AS_FLAT:.0%} of its cost at N = {sizes.SMALL}: less cannot be "
+    "told from noise."
+)
+
+
+def table(tables: Sequence[Table], targets: Sequence[Target] | None = None, note: str = NOTE) -> Table | None:
+    """Return the targets (`TARGETS` when None) that the tables tell of, None where they tell of none."""
     kinds = {table.kind for table in tables}
-    rows = [target.row(tables) for target in TARGETS if target.kind in kinds]
+    chosen = TARGETS if targets is None else targets
+    rows = [target.row(tables) for target in chosen if target.kind in kinds]
     header = ["id", "what", "target", "measured", "where", "met"]
-    note = (
-        "Read from the timings of the tables below: medians, and ratios pair by pair. Of several values the "
-        "worst decides. Nanoseconds are meant for one Zen 4 core beside the baselines' times; on another "
-        "processor, or a busy one, the ratios tell more. More threads count as not slower than one where the "
-        f"median ratio is {AS_FAST} or more, and a step's cost as growing no more than the copy's where what "
-        f"it grows beyond that is at most {AS_FLAT:.0%} of its cost at N = {sizes.SMALL}: less cannot be "
-        "told from noise."
-    )
     return Table("Targets", note, header, rows) if rows else None
 
 

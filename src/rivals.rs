@@ -27,6 +27,8 @@ pub struct Rivals {
     policies: Vec<Arc<Policy>>,
     /// Which tile a policy works in: those of one shape share one.
     tile: Vec<usize>,
+    /// Any place is played by one of several, so that who plays changes.
+    drawn: bool,
     /// Any policy draws its actions.
     sampled: bool,
     work: usize,
@@ -51,7 +53,7 @@ struct Hand {
     markup: f64,
 }
 
-/// Where a shard's players decide. S rows; holds nothing between steps.
+/// Where a shard's players decide. S rows; holds nothing between steps but what is the same in all of them.
 #[derive(Debug)]
 pub struct Desk {
     /// What they see, (S, P, F).
@@ -63,6 +65,8 @@ pub struct Desk {
     /// The cells of the above, policy by policy, and where each policy's begin.
     cells: Vec<u32>,
     begins: Vec<usize>,
+    /// How many cells are in order: they stay so where nobody is drawn.
+    ordered: usize,
     tiles: Vec<Tile>,
     /// What they do, (S, P).
     actions: Vec<Action>,
@@ -131,6 +135,7 @@ impl Rivals {
             policies: vec![0; cells],
             cells: vec![0; cells],
             begins: vec![0; policies.len() + 2],
+            ordered: 0,
             tiles: shapes.iter().map(|policy| policy.tile()).collect(),
             actions: vec![[0.0; ACTION_WIDTH]; cells],
             markups: vec![Lanes::default(); SHARD / LANES * places.len()],
@@ -142,6 +147,7 @@ impl Rivals {
         };
         Ok(Some(Self {
             template: Template::new(scenario, &agents),
+            drawn: places.iter().any(|place| place.hands.len() > 1),
             sampled: policies.iter().any(|policy| policy.is_sampled()),
             work: places.iter().map(dearest).sum(),
             desks: (0..threads).map(|_| Mutex::new(desk())).collect(),
@@ -160,9 +166,12 @@ impl Rivals {
     pub fn decide(&self, simd: Simd, scenario: &Scenario, shard: &mut Shard) -> MutexGuard<'_, Desk> {
         let mut guard = self.desk();
         let desk = &mut *guard;
-        simd.run(Look { rivals: self, scenario, shard, desk });
         let cells = shard.rows() * self.places.len();
-        desk.sort(cells);
+        let order = self.drawn || desk.ordered != cells;
+        simd.run(Look { rivals: self, scenario, shard, desk, order });
+        if order {
+            desk.sort(cells);
+        }
         let Desk { observations, noise, cells, begins, tiles, actions, .. } = desk;
         for (i, policy) in self.policies.iter().enumerate() {
             let rows = &cells[begins[i]..begins[i + 1]];
@@ -204,6 +213,7 @@ impl Desk {
         // Where each began is where the one before it ended.
         begins.rotate_right(1);
         begins[0] = 0;
+        self.ordered = count;
     }
 }
 
@@ -213,6 +223,8 @@ struct Look<'a> {
     scenario: &'a Scenario,
     shard: &'a mut Shard,
     desk: &'a mut Desk,
+    /// Who plays may have changed.
+    order: bool,
 }
 
 impl Work for Look<'_> {
@@ -220,7 +232,7 @@ impl Work for Look<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { rivals, scenario, shard, desk } = self;
+        let Self { rivals, scenario, shard, desk, order } = self;
         let count = rivals.places.len();
         let cells = shard.rows() * count;
         rows::observe(simd, scenario, &rivals.template, shard, &mut desk.observations[..cells * scenario.width]);
@@ -228,17 +240,19 @@ impl Work for Look<'_> {
             let rows = LANES.min(shard.rows() - block * LANES);
             for (p, place) in rivals.places.iter().enumerate() {
                 let (index, first) = (place.agent as u32, block * LANES * count + p);
-                let mut picked = [0; LANES];
-                if place.hands.len() > 1 {
-                    let step = [0; LANES];
-                    let u = rng::uniform_lanes(simd, &head.seed, &head.episode, &step, Kind::Rival, index);
-                    picked = simd.array(u).map(|u| place.mixture.pick(u));
-                }
-                let markups = &mut desk.markups[block * count + p];
-                for l in 0..rows {
-                    let Hand { policy, markup } = place.hands[picked[l]];
-                    desk.policies[first + l * count] = policy;
-                    markups[l] = markup;
+                if order {
+                    let mut picked = [0; LANES];
+                    if place.hands.len() > 1 {
+                        let step = [0; LANES];
+                        let u = rng::uniform_lanes(simd, &head.seed, &head.episode, &step, Kind::Rival, index);
+                        picked = simd.array(u).map(|u| place.mixture.pick(u));
+                    }
+                    let markups = &mut desk.markups[block * count + p];
+                    for l in 0..rows {
+                        let Hand { policy, markup } = place.hands[picked[l]];
+                        desk.policies[first + l * count] = policy;
+                        markups[l] = markup;
+                    }
                 }
                 if rivals.sampled {
                     let noise = rng::normals_lanes(simd, &head.seed, &head.episode, &head.t, Kind::Action, index);

@@ -65,7 +65,7 @@ pub fn observe<V: Vector>(
     shard: &mut Shard,
     observations: &mut [f32],
 ) {
-    let stride = template.fixed.len();
+    let stride = template.agents.len() * scenario.width;
     let mut market_rows = std::mem::take(&mut shard.scratch.market_rows);
     for block in 0..shard.blocks() {
         let rows = block * LANES..shard.rows().min((block + 1) * LANES);

@@ -2,9 +2,9 @@
 
 use super::functions::{logistic, tanh};
 use super::product::{Rows, rows_dot_rows, rows_times_panels};
-use super::shape::{Activation, Layer, Network};
+use super::shape::{Activation, Network};
 use super::{Line, TILE, lines};
-use crate::simd::{Vector, Wide};
+use crate::simd::{Vector, Wide, Work};
 
 /// The numbers of up to [`TILE`] rows on their way through a network, layer by layer.
 #[derive(Debug, Clone)]
@@ -67,20 +67,30 @@ pub fn forward<V: Vector>(simd: V, network: &Network, packed: &[Line], tile: &mu
             rows_dot_rows(simd, rows, x, (weights, layer.panel(), layer.outputs), biases, y);
         } else {
             rows_times_panels(simd, rows, x, (weights, layer.panel(), layer.inputs), Some(biases), y);
-            activate(simd, network.shape.activation, layer, &mut y[..rows * biases.len()], tile.slopes.get_mut(i));
+            let (sums, slopes) = (&mut y[..rows * biases.len()], tile.slopes.get_mut(i));
+            simd.apart(Activate { activation: network.shape.activation, sums, slopes });
         }
     }
 }
 
 /// Applies the activation to a layer's sums.
-#[inline(always)]
-fn activate<V: Vector>(
-    simd: V,
+struct Activate<'a> {
     activation: Activation,
-    layer: &Layer,
-    sums: &mut [Line],
-    slopes: Option<&mut Vec<Line>>,
-) {
+    sums: &'a mut [Line],
+    slopes: Option<&'a mut Vec<Line>>,
+}
+
+impl Work for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        activate(simd, self.activation, self.sums, self.slopes);
+    }
+}
+
+#[inline(always)]
+fn activate<V: Vector>(simd: V, activation: Activation, sums: &mut [Line], slopes: Option<&mut Vec<Line>>) {
     match activation {
         Activation::Tanh => {
             for line in sums {
@@ -93,7 +103,6 @@ fn activate<V: Vector>(
             }
         }
         Activation::Silu => {
-            debug_assert!(!layer.is_head);
             let one = simd.wide_splat(1.0);
             for (line, slope) in sums.iter_mut().zip(slopes.into_iter().flatten()) {
                 let x = line.get(simd);

@@ -5,7 +5,7 @@
 
 use super::Line;
 use super::shape::GROUP;
-use crate::simd::{Vector, WIDE, Wide};
+use crate::simd::{Vector, WIDE, Wide, Work};
 
 /// Rows of a block.
 const ROWS: usize = 6;
@@ -32,6 +32,36 @@ impl<'a> Rows<'a> {
 /// `terms` count; there are as many panels as y has lines. `start` holds the first value of each line, or zeros.
 #[inline(always)]
 pub fn rows_times_panels<V: Vector>(
+    simd: V,
+    rows: usize,
+    x: Rows<'_>,
+    (w, panel, terms): (&[Line], usize, usize),
+    start: Option<&[Line]>,
+    y: &mut [Line],
+) {
+    simd.apart(RowsTimesPanels { rows, x, w: (w, panel, terms), start, y });
+}
+
+struct RowsTimesPanels<'a> {
+    rows: usize,
+    x: Rows<'a>,
+    w: (&'a [Line], usize, usize),
+    start: Option<&'a [Line]>,
+    y: &'a mut [Line],
+}
+
+impl Work for RowsTimesPanels<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { rows, x, w, start, y } = self;
+        panel_by_panel(simd, rows, x, w, start, y);
+    }
+}
+
+#[inline(always)]
+fn panel_by_panel<V: Vector>(
     simd: V,
     rows: usize,
     x: Rows<'_>,
@@ -169,6 +199,29 @@ fn term<V: Vector, const R: usize, const C: usize>(
 /// one for each number k of x.
 #[inline(always)]
 pub fn add_outer<V: Vector>(simd: V, rows: usize, x: Rows<'_>, y: Rows<'_>, sums: &mut [Line], panel: usize) {
+    simd.apart(AddOuter { rows, x, y, sums, panel });
+}
+
+struct AddOuter<'a> {
+    rows: usize,
+    x: Rows<'a>,
+    y: Rows<'a>,
+    sums: &'a mut [Line],
+    panel: usize,
+}
+
+impl Work for AddOuter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { rows, x, y, sums, panel } = self;
+        line_by_line(simd, rows, x, y, sums, panel);
+    }
+}
+
+#[inline(always)]
+fn line_by_line<V: Vector>(simd: V, rows: usize, x: Rows<'_>, y: Rows<'_>, sums: &mut [Line], panel: usize) {
     let mut at = 0;
     if V::ROOMY {
         while at + LINES <= y.stride {
@@ -230,6 +283,36 @@ fn all_groups<V: Vector, const C: usize>(
 /// `y[r][j] = start[j] + x[r] . w[j]`, with w in panels of sixteen columns that hold a line for each j: for few j.
 #[inline(always)]
 pub fn rows_dot_rows<V: Vector>(
+    simd: V,
+    rows: usize,
+    x: Rows<'_>,
+    (w, panel, outputs): (&[Line], usize, usize),
+    start: &[Line],
+    y: &mut [Line],
+) {
+    simd.apart(RowsDotRows { rows, x, w: (w, panel, outputs), start, y });
+}
+
+struct RowsDotRows<'a> {
+    rows: usize,
+    x: Rows<'a>,
+    w: (&'a [Line], usize, usize),
+    start: &'a [Line],
+    y: &'a mut [Line],
+}
+
+impl Work for RowsDotRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let Self { rows, x, w, start, y } = self;
+        row_by_row(simd, rows, x, w, start, y);
+    }
+}
+
+#[inline(always)]
+fn row_by_row<V: Vector>(
     simd: V,
     rows: usize,
     x: Rows<'_>,

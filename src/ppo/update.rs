@@ -398,6 +398,12 @@ fn tile<V: Vector>(
     let (features, actions) = (brain.plan.features, brain.plan.actions);
     let (width, stride, rows) = (record_lines(learner), lines(features), order.len());
     let fact = features + actions;
+    // Asked for all at once, records that are not in a near cache come together.
+    let mut touched = 0.0;
+    for row in order {
+        touched += records[*row as usize * width].0[0];
+    }
+    std::hint::black_box(touched);
     for (i, row) in order.iter().enumerate() {
         let record = &records[*row as usize * width..][..width];
         let number = |place: usize| record[place / WIDE].0[place % WIDE];

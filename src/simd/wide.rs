@@ -6,7 +6,7 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::Plain;
+use super::{Plain, Work};
 
 /// How many there are.
 pub const WIDE: usize = 16;
@@ -54,6 +54,9 @@ pub trait Short: Copy + 'static {
     fn wide(self, x: [f32; WIDE]) -> Self::Wide;
     /// The same number everywhere.
     fn wide_splat(self, x: f32) -> Self::Wide;
+    /// Runs work as a function of its own, which has all registers to itself: inlined, the sums of an inner loop would go
+    /// to the stack so that constants of the code around it may stay.
+    fn apart<W: Work>(self, work: W) -> W::Output;
 }
 
 impl Short for Plain {
@@ -67,6 +70,10 @@ impl Short for Plain {
     #[inline(always)]
     fn wide_splat(self, x: f32) -> Sixteen {
         Sixteen([x; WIDE])
+    }
+    #[inline(never)]
+    fn apart<W: Work>(self, work: W) -> W::Output {
+        work.run(self)
     }
 }
 

@@ -8,6 +8,7 @@ use pulp::bytemuck::cast;
 use pulp::x86::{V3, V4};
 
 use super::wide::{Short, WIDE, Wide};
+use super::{Compiled, Work};
 
 /// Sixteen numbers in two registers.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,10 @@ impl Short for V3 {
     fn wide_splat(self, x: f32) -> Two {
         Two([self.avx._mm256_set1_ps(x); 2], self)
     }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) -> W::Output {
+        self.vectorize(Compiled { simd: self, work })
+    }
 }
 
 impl Short for V4 {
@@ -42,6 +47,10 @@ impl Short for V4 {
     #[inline(always)]
     fn wide_splat(self, x: f32) -> One {
         One(self.avx512f._mm512_set1_ps(x), self)
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) -> W::Output {
+        self.vectorize(Compiled { simd: self, work })
     }
 }
 
