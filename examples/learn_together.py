@@ -23,7 +23,7 @@ def main(iterations: int = 100, num_envs: int = 256) -> None:
     profile = [vm.MlpPolicy.from_torch(model) for model in learners.models]
     print_profile(evaluate_profile(scenario, profile))
 
-    # G4 learns anew, against the policy that G3 has just learned; the engine plays it, the others are truthful.
+    # G4 learns anew, against what G3 has just learned; the engine plays it, the others are truthful.
     env = vm.MarketVectorEnv(
         num_envs, scenario, learner="G4", rivals={"G3": profile[3]}, autoreset_mode="same_step"
     )
@@ -32,7 +32,7 @@ def main(iterations: int = 100, num_envs: int = 256) -> None:
         learner.iterate()
     answer = {"G3": profile[3], "G4": vm.MlpPolicy.from_torch(learner.model)}
     found = evaluate_profile(scenario, answer, deviators=("G4",)).deviations[0]
-    # Profit has a local optimum below each rival's offer: a gradient climbs one, `--starts` of a game several.
+    # Profit has a local optimum below each rival's offer: a gradient climbs one, a game's --starts several.
     print(
         f"G4 against G3's policy: {found.own.mean():.1f} $/h, truthfully {found.truthful.mean():.1f}, "
         f"by its exact best response {found.best.mean():.1f}"
