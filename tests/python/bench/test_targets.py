@@ -92,5 +92,5 @@ def test_agent_steps_are_counted_on_two_threads_of_torch() -> None:
 
 
 def test_every_target_has_its_tables() -> None:
-    assert {target.id for target in TARGETS} == {f"S{i}" for i in (*range(1, 11), 13)}
+    assert {target.id for target in TARGETS} == {f"S{number}" for number in (*range(1, 11), 13)}
     assert len({(target.id, target.what) for target in TARGETS}) == len(TARGETS)
