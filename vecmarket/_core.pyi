@@ -175,6 +175,7 @@ class Engine:
     # t, series hour, episode, (N,) each
     def clock(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
 
+@final
 class Trainer:
     """Learners that train in an engine's environments; one, or one per acting agent. P parameters."""
 

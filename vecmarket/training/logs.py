@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from vecmarket.files import write_atomically
@@ -83,12 +84,16 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path, steps: int) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=steps + 1)
+        self._events: Any = self._writer.file_writer  # torch tells no type
 
     def write(self, row: Mapping[str, float]) -> None:
-        """Add the row's finite figures."""
-        for name, value in row.items():
-            if name not in ("iteration", "steps") and math.isfinite(value):
-                self._writer.add_scalar(_group(name), value, int(row["steps"]))
+        """Add the row's finite figures, as one event: an event for each would take five times as long."""
+        values = [
+            Summary.Value(tag=_group(name), simple_value=value)
+            for name, value in row.items()
+            if name not in ("iteration", "steps") and math.isfinite(value)
+        ]
+        self._events.add_summary(Summary(value=values), int(row["steps"]))
 
     def sync(self) -> None:
         """Write what is waiting."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,21 @@ from numpy.typing import NDArray
 
 from vecmarket import _core
 from vecmarket.training.config import PPOConfig
+from vecmarket.training.native_state import (
+    State,
+    adam_arrays,
+    learner_state,
+    moments_state,
+    observation_moments,
+    pack,
+    reward_moments,
+    unpack,
+)
 from vecmarket.training.policy import ActorCritic
-from vecmarket.training.ppo import ADAM_EPSILON, learning_rate, log_std, new_model
+from vecmarket.training.ppo import learning_rate, log_std, new_model
 from vecmarket.training.seeding import stream_seed
 
 __all__ = ["NativePPO", "iterate_together"]
-
-State: TypeAlias = dict[str, Any]
 
 _FIGURES = tuple(_core.training_figures())
 
@@ -111,7 +119,7 @@ class NativePPO:
         """The networks of every learner as they are now."""
         for i, model in enumerate(self._models):
             parameters, _, _, _ = self._trainer.learner(i)
-            _unpack(parameters, model)
+            unpack(parameters, model)
             centre, scale = self._trainer.scale(i)
             model.centre.copy_(torch.from_numpy(centre))
             model.scale.copy_(torch.from_numpy(scale))
@@ -166,30 +174,20 @@ class NativePPO:
         A `vecmarket.training.PPO` can go on from it where there is one learner. It then draws its own noise.
         """
         progress = self._trainer.progress()
-        learners = [self._trainer.learner(i) for i in range(len(self._models))]
-        models = self.models
-        count, mean, variance = progress["scales"][0]
-        running = torch.from_numpy(progress["discounted"])
+        parts = [
+            learner_state(model, self._trainer.learner(i), seen, self.config)
+            for i, (model, seen) in enumerate(zip(self.models, progress["seen"], strict=True))
+        ]
+        scales = [moments_state(scale) for scale in progress["scales"]]
+        others = zip(parts[1:], scales[1:], strict=True)
         return {
             "iteration": self.iteration,
-            "model": {name: tensor.clone() for name, tensor in models[0].state_dict().items()},
-            "optimiser": _adam_state(models[0], learners[0], self.config),
+            **parts[0],
             "action_noise": None,
             "shuffle": None,
-            "reward_scale": {"running": running, "count": int(count), "mean": mean, "variance": variance},
-            "observation_scale": _seen(progress["seen"][0]),
+            "reward_scale": {"running": torch.from_numpy(progress["discounted"]), **scales[0]},
             "environment": self._environment(progress) if self.started else None,
-            "others": [
-                {
-                    "model": {name: tensor.clone() for name, tensor in model.state_dict().items()},
-                    "optimiser": _adam_state(model, learner, self.config),
-                    "observation_scale": _seen(seen),
-                    "reward_scale": list(scale),
-                }
-                for model, learner, scale, seen in zip(
-                    models[1:], learners[1:], progress["scales"][1:], progress["seen"][1:], strict=True
-                )
-            ],
+            "others": [{**part, "reward_scale": scale} for part, scale in others],
         }
 
     def restore(self, state: State) -> None:
@@ -206,19 +204,11 @@ class NativePPO:
             parts = [state, *state.get("others", [])]
             if len(parts) != len(self._models):
                 raise ValueError(f"it has {len(parts)} learners, this one has {len(self._models)}")
-            scales, seen = [], []
             for i, (part, model) in enumerate(zip(parts, self._models, strict=True)):
                 model.load_state_dict(part["model"])
                 self._give(i, model)
-                self._trainer.set_moments(i, *_adam_arrays(model, part["optimiser"], self.config))
-                scale = part["reward_scale"]
-                if isinstance(scale, dict):
-                    scale = (scale["count"], scale["mean"], scale["variance"])
-                scales.append(tuple(float(x) for x in scale))
-                moments = part["observation_scale"]
-                if self.config.normalise_observations and not moments:
-                    moments = [(0.0, 0.0, 0.0)] * model.centre.numel()
-                seen.append([tuple(float(x) for x in of_feature) for of_feature in moments])
+                self._trainer.set_moments(i, *adam_arrays(model, part["optimiser"]))
+            features = self._models[0].centre.numel() if self.config.normalise_observations else 0
             iteration, environment = int(state["iteration"]), state["environment"]
             episodes = None if environment is None else environment["episodes"]
             rows = self.num_envs
@@ -228,8 +218,8 @@ class NativePPO:
                     "returns": [0.0] * rows if episodes is None else episodes["returns"].flatten().tolist(),
                     "lengths": [0] * rows if episodes is None else episodes["lengths"].flatten().tolist(),
                     "discounted": state["reward_scale"]["running"].cpu().tolist(),
-                    "scales": scales,
-                    "seen": seen,
+                    "scales": [reward_moments(part) for part in parts],
+                    "seen": [observation_moments(part, features) for part in parts],
                 }
             )
             if environment is not None:
@@ -362,64 +352,3 @@ def check_env(env: EngineEnv, per_agent: bool) -> None:
         raise ValueError("env: the native backend needs rivals that the engine plays; a rival is a callable")
     if per_agent and acting < 2:
         raise ValueError("env: one policy per agent needs several agents that learn, got one")
-
-
-def pack(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
-    """Return the numbers of tensors, in the order of a model's parameters, as one array."""
-    return torch.cat([tensor.flatten() for tensor in tensors]).numpy()
-
-
-def _unpack(parameters: NDArray[np.float32], model: ActorCritic) -> None:
-    at = 0
-    with torch.no_grad():
-        for own in model.parameters():
-            own.copy_(torch.from_numpy(parameters[at : at + own.numel()]).view_as(own))
-            at += own.numel()
-
-
-def _seen(moments: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
-    """Return the moments of observations, or none where nothing was seen."""
-    return list(moments) if moments and moments[0][0] else []
-
-
-def _adam_state(
-    model: ActorCritic,
-    learner: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int],
-    config: PPOConfig,
-) -> State:
-    """Return what `torch.optim.Adam.state_dict` would, over the parameters that are learned."""
-    _, first, second, steps = learner
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(learned, lr=config.learning_rate, eps=ADAM_EPSILON, fused=True)
-    state = optimiser.state_dict()
-    if steps:
-        at, index = 0, 0
-        for own in model.parameters():
-            part = slice(at, at + own.numel())
-            at += own.numel()
-            if own.requires_grad:
-                state["state"][index] = {
-                    "step": torch.tensor(float(steps)),
-                    "exp_avg": torch.from_numpy(first[part].copy()).view_as(own),
-                    "exp_avg_sq": torch.from_numpy(second[part].copy()).view_as(own),
-                }
-                index += 1
-    return state
-
-
-def _adam_arrays(
-    model: ActorCritic, optimiser: State, config: PPOConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """Return first and second moments of all parameters and the steps taken, from Adam's state."""
-    first, second, steps, index = [], [], 0, 0
-    for own in model.parameters():
-        known = optimiser["state"].get(index) if own.requires_grad else None
-        index += own.requires_grad
-        if known is None:
-            first.append(torch.zeros_like(own))
-            second.append(torch.zeros_like(own))
-        else:
-            first.append(known["exp_avg"])
-            second.append(known["exp_avg_sq"])
-            steps = int(known["step"])
-    return pack([x.detach() for x in first]), pack([x.detach() for x in second]), steps

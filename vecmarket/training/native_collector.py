@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from vecmarket import _core
 from vecmarket.training.config import PPOConfig
-from vecmarket.training.native import EngineEnv, check_env, pack
+from vecmarket.training.native import EngineEnv, check_env
+from vecmarket.training.native_state import pack
 from vecmarket.training.policy import ActorCritic
 from vecmarket.training.seeding import stream_seed
 

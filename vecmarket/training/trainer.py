@@ -20,6 +20,7 @@ from vecmarket.scenarios import by_name
 from vecmarket.scenarios.days import training_days
 from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from vecmarket.training.config import TrainConfig
+from vecmarket.training.interrupts import HeldInterrupt
 from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
 from vecmarket.training.native import NativePPO
 from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy, save_policy
@@ -92,9 +93,10 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
     """Train one agent of a market with PPO.
 
     The folder ``config.out / config.name`` receives config.json, scenario.toml, checkpoint.pt,
-    policy.safetensors and the logs. Days that evaluation plays are left out. Ctrl-C writes a checkpoint of
-    the last whole iteration and returns; a run resumed from it ends with the same weights, bit for bit, as
-    one that was never interrupted.
+    policy.safetensors and the logs. Days that evaluation plays are left out. Ctrl-C ends the run after the
+    iteration that it finds under way, with a checkpoint; pressed twice, it stops at once and leaves the
+    checkpoint before. A run resumed from either ends with the same weights, bit for bit, as one that was
+    never interrupted.
 
     Parameters
     ----------
@@ -148,48 +150,42 @@ def build_scenario(config: TrainConfig) -> Scenario:
 
 def _run(learner: Learner, config: TrainConfig, scenario: Scenario, run: Path, before: float) -> TrainResult:
     """Iterate to the end, or to Ctrl-C; `before` is the time of earlier sittings, in seconds."""
-    start = time.perf_counter()
+    start, seconds = time.perf_counter(), before
     row: dict[str, float] = {}
-    latest = Checkpoint(config, learner.state(), before)
-    interrupted = False
 
-    def save(checkpoint: Checkpoint) -> None:
+    def save() -> None:
         log.sync()
-        save_checkpoint(checkpoint_path(run), checkpoint)
+        save_checkpoint(checkpoint_path(run), Checkpoint(config, learner.state(), seconds))
 
-    with RunLog(_logs(learner, config, run)) as log:
-        try:
-            save(latest)
-            while not learner.finished:
-                began = time.perf_counter()
-                figures = learner.iterate()
-                now = time.perf_counter()
-                row = {
-                    "iteration": learner.iteration,
-                    "steps": learner.steps,
-                    "seconds": before + now - start,
-                    "steps_per_second": learner.steps_per_iteration / (now - began),
-                    **figures,
-                }
-                log.write(row)
-                # A copy after every iteration: Ctrl-C may come in the middle of the next one.
-                latest = Checkpoint(config, learner.state(), row["seconds"])
-                if learner.iteration % config.checkpoint_every == 0 or learner.finished:
-                    save(latest)
-        except KeyboardInterrupt:
-            interrupted = True
-            save(latest)
-            learner.model.load_state_dict(latest.learner["model"])
+    with HeldInterrupt() as interrupt, RunLog(_logs(learner, config, run)) as log:
+        save()
+        while not (learner.finished or interrupt.heard):
+            began = time.perf_counter()
+            figures = learner.iterate()
+            now = time.perf_counter()
+            seconds = before + now - start
+            row = {
+                "iteration": learner.iteration,
+                "steps": learner.steps,
+                "seconds": seconds,
+                "steps_per_second": learner.steps_per_iteration / (now - began),
+                **figures,
+            }
+            log.write(row)
+            if learner.iteration % config.checkpoint_every == 0:
+                save()
+        if row and learner.iteration % config.checkpoint_every:
+            save()
         save_policy(learner.model, run / POLICY_FILE)
     return TrainResult(
         run=run,
         config=config,
         scenario=scenario,
         model=learner.model.cpu(),
-        steps=int(latest.learner["iteration"]) * learner.steps_per_iteration,
-        seconds=latest.seconds,
+        steps=learner.steps,
+        seconds=seconds,
         figures=row,
-        interrupted=interrupted,
+        interrupted=interrupt.heard,
     )
 
 

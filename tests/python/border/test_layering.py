@@ -26,7 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "replay": {"_core", "checks"},
     "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
-    "training": {"_core", "config", "files", "scenarios", "envs"},
+    "training": {"_core", "config", "files", "policies", "scenarios", "envs"},
     "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
     "__init__": {"_core", "clearing", "config", "engine", "envs", "policies", "replay"},
 }
@@ -38,12 +38,12 @@ ON_CALL = {("config", "scenarios"), ("policies", "training")}
 
 # Rust: each room may use those above it.
 RUST = (
-    ("error", "ahead"),
+    ("error", "ahead", "moments"),
     ("pool", "spec"),
     ("simd", "slots", "action"),
     ("math", "publish", "nn"),
     ("rng",),
-    ("scenario",),
+    ("scenario", "ppo"),
     ("policy",),
     ("seats", "numbers", "replay"),
     ("market",),
@@ -56,7 +56,8 @@ RUST = (
     ("outputs",),
     ("walk",),
     ("batch",),
-    ("snapshot",),
+    ("snapshot", "rollout"),
+    ("trainer",),
     ("py",),
 )
 # A feature's name stands beside its width and its writing, a term's beside its formula. The configuration

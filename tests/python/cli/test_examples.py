@@ -13,6 +13,7 @@ SIZES: dict[str, dict[str, int]] = {
     "engine_quickstart": {"num_envs": 4},
     "gymnasium_loop": {"num_envs": 2, "steps": 30},
     "custom_scenario": {"num_envs": 2},
+    "learn_together": {"iterations": 2, "num_envs": 8},
     "train_small": {"total_steps": 2 * 24 * 8, "num_envs": 8, "episodes": 2},
 }
 

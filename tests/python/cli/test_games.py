@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vecmarket import _core
 from vecmarket.cli import main
 from vecmarket.training.games import GameRun, load_profile
-from vecmarket.training.ppo import PPO
 
 # Two iterations of 24 hours in 16 markets for each of two agents, in each of two rounds.
 TINY = [
@@ -75,18 +76,18 @@ def test_an_interrupted_game_resumes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments("iterated", tmp_path, "whole"), "--no-evaluate"]) == 0
-    iterate, count = PPO.iterate, 0
+    train, count = _core.train, 0
 
-    def stop_in_the_sixth(self: PPO) -> dict[str, float]:
+    def stop_in_the_sixth(*arguments: Any, **named: Any) -> Any:
         nonlocal count
         count += 1
         if count == 6:
-            raise KeyboardInterrupt
-        return iterate(self)
+            signal.raise_signal(signal.SIGINT)
+        return train(*arguments, **named)
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(PPO, "iterate", stop_in_the_sixth)
+        patch.setattr(_core, "train", stop_in_the_sixth)
         assert main(arguments("iterated", tmp_path, "cut")) == 130
     hint = re.search(r"vecmarket (train --resume \S+)", capsys.readouterr().out)
     assert hint is not None

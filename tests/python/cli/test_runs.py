@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from vecmarket import _core
 from vecmarket.cli import main
 
 # Four iterations of 24 hours in 16 markets.
@@ -85,18 +87,18 @@ def test_an_interrupted_run_resumes_to_the_same_policy(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from vecmarket.training.ppo import PPO
+    train, count = _core.train, 0
 
-    iterate = PPO.iterate
-
-    def stop_in_the_third(self: PPO) -> dict[str, float]:
-        if self.iteration == 2:
-            raise KeyboardInterrupt
-        return iterate(self)
+    def stop_in_the_second(*arguments: Any, **named: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 2:
+            signal.raise_signal(signal.SIGINT)
+        return train(*arguments, **named)
 
     run = tmp_path / "whole"
     with monkeypatch.context() as patch:
-        patch.setattr(PPO, "iterate", stop_in_the_third)
+        patch.setattr(_core, "train", stop_in_the_second)
         assert main(settings(tmp_path, "whole")) == 130
     hint = re.search(r"vecmarket (train --resume \S+)", capsys.readouterr().out)
     assert hint is not None

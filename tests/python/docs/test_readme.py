@@ -7,23 +7,43 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_of_the_readme_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def lines_of(code: str) -> list[str]:
+    """Run a page's Python by itself and return what it printed."""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "30.0 [50. 50. 20.  0.]"
+    return done.stdout.splitlines()
+
+
+def python_of(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    environment, learning = python_of(README)
+    assert lines_of(environment)[-1] == "30.0 [50. 50. 20.  0.]"
+    gains, exploitability = lines_of(learning)
+    parts = [float(x) for x in gains.strip("[]").split()]
+    assert len(parts) == 5
+    assert 0 < float(exploitability) == pytest.approx(sum(parts), rel=1e-6)
 
 
 def test_the_python_of_the_replay_page_runs() -> None:
-    page = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "12288 (512, 7) 5.7"
+    (code,) = python_of((ROOT / "docs" / "replay.md").read_text(encoding="utf-8"))
+    assert lines_of(code)[-1] == "12288 (512, 7) 5.7"
+
+
+def test_the_python_of_the_native_backend_runs() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (code,) = python_of(page.split("## The native backend")[1].split("\n## ")[0])
+    (line,) = lines_of(code)
+    assert line.endswith("(64, 24, 7)")
+    assert "'log_probs'" in line
 
 
 def test_links_of_the_readme_and_the_docs_lead_to_files() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import signal
 from typing import Any
 
 import numpy as np
@@ -508,7 +509,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         nonlocal count
         count += 1
         if count == stop:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return go_on(*arguments, **named)
 
     monkeypatch.setattr(place, name, stopping)

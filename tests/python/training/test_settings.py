@@ -47,6 +47,8 @@ def test_bad_ppo_settings_are_named(setting, value, message):
         ({"checkpoint_every": 0}, "checkpoint_every: must be"),
         ({"seed": -1}, "seed: must be a whole number of at least 0, got -1"),
         ({"torch_threads": -1}, "torch_threads: must be"),
+        ({"backend": "jax"}, "backend: must be one of native, torch, got 'jax'"),
+        ({"device": "cuda"}, "device: the native backend runs on the CPU, got 'cuda'"),
         ({"scenario": "csv"}, 'fleet: the scenario "csv" needs a fleet table'),
         ({"scenario": "csv", "fleet": Path("f.csv")}, "demand: the scenario"),
         ({"renewables": Path("r.csv")}, "renewables: only the scenario \"csv\" takes tables, .* 'ieee-rts'"),
@@ -67,6 +69,7 @@ def test_settings_survive_json():
         demand=Path("load.csv"),
         learner=3,
         rivals=2.5,
+        backend="torch",
         ppo=dataclasses.replace(market_ppo(), hidden=(32,), target_kl=0.02),
     )
     assert TrainConfig.from_json(config.to_json()) == config

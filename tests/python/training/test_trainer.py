@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,8 +18,18 @@ import torch
 
 import vecmarket as vm
 from training.toys import same_weights
+from vecmarket import _core
 from vecmarket.scenarios.days import evaluation_days
-from vecmarket.training import PPOConfig, TrainConfig, as_numpy_policy, load_policy, train, trainer
+from vecmarket.training import (
+    PPOConfig,
+    TrainConfig,
+    as_numpy_policy,
+    load_checkpoint,
+    load_policy,
+    train,
+    trainer,
+)
+from vecmarket.training.config import Backend
 
 PPO_SETTINGS = PPOConfig(rollout_steps=20, epochs=2, minibatches=3, gamma=0.5, hidden=(8,))
 ITERATIONS = 7
@@ -39,6 +52,12 @@ def config(tmp_path) -> TrainConfig:
     )
 
 
+@pytest.fixture(params=get_args(Backend))
+def either(config, request) -> TrainConfig:
+    """The same on each backend, for what both promise."""
+    return dataclasses.replace(config, backend=request.param)
+
+
 def named(config: TrainConfig, name: str, **changes) -> TrainConfig:
     return dataclasses.replace(config, name=name, **changes)
 
@@ -51,27 +70,40 @@ def figures(run: Path) -> list[list[str]]:
 
 
 @pytest.fixture
-def break_at(monkeypatch):
-    """Make the n-th step of the environment raise, once."""
+def during(monkeypatch):
+    """Let something happen in the n-th step: in the environment's own, or in the iteration of the core."""
 
-    def arrange(n: int, error: type[BaseException]) -> None:
-        step, count = vm.MarketVectorEnv.step, 0
+    def arrange(config: TrainConfig, n: int, happen: Callable[[], None]) -> None:
+        native = config.backend == "native"
+        place, name = (_core, "train") if native else (vm.MarketVectorEnv, "step")
+        go_on, count = getattr(place, name), 0
 
-        def breaking(self, actions):
+        def with_it(*arguments, **named):
             nonlocal count
             count += 1
-            if count == n:
-                raise error
-            return step(self, actions)
+            if count == (-(-n // 20) if native else n):
+                happen()
+            return go_on(*arguments, **named)
 
-        monkeypatch.setattr(vm.MarketVectorEnv, "step", breaking)
+        monkeypatch.setattr(place, name, with_it)
 
     return arrange
 
 
-def test_what_a_run_leaves(config):
-    result = train(named(config, "run", tensorboard=True))
-    assert result.run == config.out / "run"
+def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def raising(error: type[BaseException]) -> Callable[[], None]:
+    def happen() -> None:
+        raise error
+
+    return happen
+
+
+def test_what_a_run_leaves(either):
+    result = train(named(either, "run", tensorboard=True))
+    assert result.run == either.out / "run"
     assert sorted(p.name for p in result.run.iterdir()) == [
         "checkpoint.pt",
         "config.json",
@@ -80,7 +112,7 @@ def test_what_a_run_leaves(config):
         "scenario.toml",
         "tensorboard",
     ]
-    assert result.steps == config.total_steps
+    assert result.steps == either.total_steps
     assert not result.interrupted
     assert result.steps_per_second > 0
     assert TrainConfig.from_json((result.run / "config.json").read_text()) == result.config
@@ -92,21 +124,22 @@ def test_what_a_run_leaves(config):
     assert np.array_equal(saved(rows), result.policy(rows))
 
 
-def test_a_seeded_run_repeats(config):
-    one, same = train(named(config, "one")), train(named(config, "same", engine_threads=2))
-    other = train(named(config, "other", seed=3))
+def test_a_seeded_run_repeats(either):
+    one, same = train(named(either, "one")), train(named(either, "same", engine_threads=2))
+    other = train(named(either, "other", seed=3))
     assert same_weights(one.model, same.model)
     assert figures(one.run) == figures(same.run)
     assert not same_weights(one.model, other.model)
 
 
-@pytest.mark.parametrize("step", [1, 20 * 3 + 1, 20 * 4 + 13, 20 * ITERATIONS])
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(config, break_at, step):
-    whole = train(named(config, "whole"))
-    break_at(step, KeyboardInterrupt)
-    cut = train(named(config, "cut"))
+@pytest.mark.parametrize("step", [1, 20 * 3 + 1, 20 * 4 + 13, 20 * 6])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(either, during, step):
+    whole = train(named(either, "whole"))
+    during(either, step, ctrl_c)
+    cut = train(named(either, "cut"))
     assert cut.interrupted
-    assert cut.steps == (step - 1) // 20 * 6 * 20
+    assert cut.steps == -(-step // 20) * 6 * 20  # the iteration is taken to its end
+    assert len(figures(cut.run)) == -(-step // 20)
     assert same_weights(cut.model, load_policy(cut.run / "policy.safetensors"))
     resumed = train(resume=cut.run)
     assert not resumed.interrupted
@@ -116,21 +149,36 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(config, break_at, ste
     assert resumed.seconds > cut.seconds
 
 
-def test_a_crashed_run_goes_on_from_its_last_checkpoint(config, break_at):
-    whole = train(named(config, "whole"))
-    break_at(20 * 5 + 4, RuntimeError)  # two iterations after the checkpoint of the third
-    with pytest.raises(RuntimeError):
-        train(named(config, "crashed"))
-    assert len(figures(config.out / "crashed")) == 5
-    resumed = train(resume=config.out / "crashed" / "checkpoint.pt")
+def test_an_interrupt_of_the_last_iteration_leaves_nothing_to_do(either, during):
+    whole = train(named(either, "whole"))
+    during(either, 20 * ITERATIONS, ctrl_c)
+    cut = train(named(either, "cut"))
+    assert cut.interrupted
+    assert same_weights(whole.model, cut.model)
+    assert train(resume=cut.run).figures == {}
+
+
+# A second Ctrl-C does not wait, and is no better than a crash.
+@pytest.mark.parametrize(
+    "happen", [raising(RuntimeError), raising(KeyboardInterrupt), lambda: (ctrl_c(), ctrl_c())]
+)
+def test_a_crashed_run_goes_on_from_its_last_checkpoint(either, during, happen):
+    whole = train(named(either, "whole"))
+    during(either, 20 * 5 + 4, happen)  # two iterations after the checkpoint of the third
+    with pytest.raises((RuntimeError, KeyboardInterrupt)):
+        train(named(either, "crashed"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert len(figures(either.out / "crashed")) == 5
+    assert load_checkpoint(either.out / "crashed" / "checkpoint.pt").learner["iteration"] == 3
+    resumed = train(resume=either.out / "crashed" / "checkpoint.pt")
     assert same_weights(whole.model, resumed.model)
     assert figures(whole.run) == figures(resumed.run)
 
 
-def test_another_process_goes_on_alike(config, break_at):
-    whole = train(named(config, "whole"))
-    break_at(20 * 2 + 5, KeyboardInterrupt)
-    cut = train(named(config, "cut"))
+def test_another_process_goes_on_alike(either, during):
+    whole = train(named(either, "whole"))
+    during(either, 20 * 2 + 5, ctrl_c)
+    cut = train(named(either, "cut"))
     command = "import sys, pathlib, vecmarket.training as t; t.train(resume=pathlib.Path(sys.argv[1]))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "77"}
     subprocess.run([sys.executable, "-c", command, str(cut.run)], check=True, env=environment)
@@ -138,8 +186,8 @@ def test_another_process_goes_on_alike(config, break_at):
     assert figures(whole.run) == figures(cut.run)
 
 
-def test_a_finished_run_has_nothing_left_to_do(config):
-    done = train(named(config, "done"))
+def test_a_finished_run_has_nothing_left_to_do(either):
+    done = train(named(either, "done"))
     again = train(resume=done.run)
     assert same_weights(done.model, again.model)
     assert again.figures == {}
@@ -152,6 +200,7 @@ def test_settings_that_would_change_a_resumed_run_are_refused(config):
     for changes, message in (
         ({"total_steps": 5}, "total_steps: the run to resume has 840, not 5"),
         ({"seed": 5}, "seed: the run to resume has 2, not 5"),
+        ({"backend": "torch"}, "backend: the run to resume has 'native', not 'torch'"),
         ({"ppo": PPOConfig()}, "ppo: the run to resume has"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -178,17 +227,17 @@ def test_bad_settings_leave_no_folder(config):
         ({"learner": "U350_1"}, "agent: unknown name 'U350_1'; the agents are G0, G1, G2, G3, G4"),
         ({"learner": 5}, r"agent: must be in 0\.\.4, got 5"),
         ({"scenario": "nowhere"}, "scenario: unknown name 'nowhere'; the names are default"),
-        ({"device": "nowhere"}, "device: 'nowhere' is not a device"),
+        ({"backend": "torch", "device": "nowhere"}, "device: 'nowhere' is not a device"),
     ):
         with pytest.raises(ValueError, match=message):
             train(named(config, "bad", **changes))
     assert list(config.out.iterdir()) == []
 
 
-def test_a_unit_that_is_never_called_trains_without_a_figure_for_its_variance(config):
+def test_a_unit_that_is_never_called_trains_without_a_figure_for_its_variance(either):
     scenario = vm.Scenario.default()
     idle = dataclasses.replace(scenario.generators[4], capacity_mw=0.0)
-    path = config.out / "idle.toml"
+    path = either.out / "idle.toml"
     scenario.replace(
         generators=(*scenario.generators[:4], idle),
         demand=vm.Demand((100.0, 80.0, 90.0), noise=0.1),
@@ -196,7 +245,7 @@ def test_a_unit_that_is_never_called_trains_without_a_figure_for_its_variance(co
         reward=vm.Reward(bid_penalty=0.0, unserved_penalty=0.0),
     ).save(path)
     ppo = dataclasses.replace(PPO_SETTINGS, gamma=0.0)
-    result = train(named(config, "idle", scenario=str(path), ppo=ppo))
+    result = train(named(either, "idle", scenario=str(path), ppo=ppo))
     assert result.figures["episode_return"] == 0.0
     assert np.isnan(result.figures["explained_variance"])
     with (result.run / "metrics.csv").open() as file:
@@ -207,7 +256,7 @@ def test_a_unit_that_is_never_called_trains_without_a_figure_for_its_variance(co
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_training_on_a_cuda_device(config):
-    config = named(config, "cuda", device="cuda")
+    config = named(config, "cuda", backend="torch", device="cuda")
     result = train(config)
     assert result.steps == config.total_steps
     assert all(weights.isfinite().all() for weights in result.model.state_dict().values())
@@ -239,10 +288,10 @@ def test_training_leaves_out_the_days_of_evaluation(config):
     assert not days & held_out
 
 
-def test_rivals_can_ask_for_more(config):
-    result = train(named(config, "run", rivals=5))
+def test_rivals_can_ask_for_more(either):
+    result = train(named(either, "run", rivals=5))
     prices = [float(row["mean_price"]) for row in csv.DictReader((result.run / "metrics.csv").open())]
-    plain = train(named(config, "plain"))
+    plain = train(named(either, "plain"))
     truthful = [float(row["mean_price"]) for row in csv.DictReader((plain.run / "metrics.csv").open())]
     assert prices[0] > truthful[0] + 2.0
 

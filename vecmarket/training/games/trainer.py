@@ -19,6 +19,7 @@ from vecmarket.training.games.folder import write_round, write_rows
 from vecmarket.training.games.players import GameLearner, Row
 from vecmarket.training.games.strategies import Pool, Strategy
 from vecmarket.training.games.together import Together
+from vecmarket.training.interrupts import HeldInterrupt
 from vecmarket.training.trainer import (
     CONFIG_FILE,
     FREE_SETTINGS,
@@ -72,8 +73,9 @@ def play_game(config: GameRun | None = None, *, resume: Path | None = None) -> G
 
     The folder ``config.train.out / config.train.name`` receives what `vecmarket.training.games.folder`
     describes. A checkpoint is written after every round and every `checkpoint_every` iterations. Ctrl-C
-    writes one of the last whole iteration and returns; a run resumed from it, also in the middle of a round,
-    ends with the same strategies, bit for bit, as one that was never interrupted.
+    ends the run after the iteration that it finds under way, with a checkpoint; pressed twice, it stops at
+    once and leaves the checkpoint before. A run resumed from either, also in the middle of a round, ends with
+    the same strategies, bit for bit, as one that was never interrupted.
 
     Parameters
     ----------
@@ -125,49 +127,46 @@ def make_game(config: GameRun, scenario: Scenario) -> GameLearner:
 
 def _play(learner: GameLearner, config: GameRun, scenario: Scenario, run: Path, before: float) -> GameResult:
     """Iterate to the end, or to Ctrl-C; `before` is the time of earlier sittings, in seconds."""
-    start, names = time.perf_counter(), scenario.agents
-    interrupted = False
+    start, seconds, names = time.perf_counter(), before, scenario.agents
 
-    def snapshot() -> dict[str, Any]:
-        seconds = before + time.perf_counter() - start
-        return {"game": config.to_json(), "learner": learner.state(), "seconds": seconds}
+    def save() -> None:
+        values = {"game": config.to_json(), "learner": learner.state(), "seconds": seconds}
+        write_values(checkpoint_path(run), values)
 
     write_rows(run, learner.rows)  # without what came after the checkpoint
-    latest = snapshot()
     board = RoundBoard(run / "tensorboard", learner.round) if config.train.tensorboard else None
     bar = (
         RoundProgress(learner, config.game.rounds, _total_steps(learner, config))
         if config.train.progress
         else None
     )
-    try:
-        write_values(checkpoint_path(run), latest)
-        for iteration in itertools.count(1):
-            if learner.finished:
-                break
-            rounds = learner.round
-            figures = learner.iterate()
-            if learner.round > rounds:
-                write_round(run, learner, names)
-                new = [row for row in learner.rows if row["round"] == learner.round]
-                for log in (bar, board):
-                    if log is not None:
-                        log.end_round(new)
-            # A copy after every iteration: Ctrl-C may come in the middle of the next one.
-            latest = snapshot()
-            if learner.round > rounds or iteration % config.train.checkpoint_every == 0:
-                write_values(checkpoint_path(run), latest)
-            if bar is not None:
-                bar.show(learner, figures)
-    except KeyboardInterrupt:
-        interrupted = True
-        write_values(checkpoint_path(run), latest)
-        learner.restore(latest["learner"])
-        write_rows(run, learner.rows)
-    finally:
-        for log in (bar, board):
-            if log is not None:
-                log.close()
+    with HeldInterrupt() as interrupt:
+        try:
+            save()
+            saved = True
+            for iteration in itertools.count(1):
+                if learner.finished or interrupt.heard:
+                    break
+                rounds = learner.round
+                figures = learner.iterate()
+                seconds = before + time.perf_counter() - start
+                if learner.round > rounds:
+                    write_round(run, learner, names)
+                    new = [row for row in learner.rows if row["round"] == learner.round]
+                    for log in (bar, board):
+                        if log is not None:
+                            log.end_round(new)
+                saved = learner.round > rounds or iteration % config.train.checkpoint_every == 0
+                if saved:
+                    save()
+                if bar is not None:
+                    bar.show(learner, figures)
+            if not saved:
+                save()
+        finally:
+            for log in (bar, board):
+                if log is not None:
+                    log.close()
     return GameResult(
         run=run,
         config=config,
@@ -177,8 +176,8 @@ def _play(learner: GameLearner, config: GameRun, scenario: Scenario, run: Path, 
         rows=learner.rows,
         settled=learner.settled,
         steps=learner.steps,
-        seconds=latest["seconds"],
-        interrupted=interrupted,
+        seconds=seconds,
+        interrupted=interrupt.heard,
     )
 
 
