@@ -76,7 +76,7 @@ def play_rounds(job: Job, look: Callable[[list[Policy]], None]) -> None:
 
 
 def play_together(job: Job, look: Callable[[list[Policy]], None]) -> None:
-    """Let all agents learn at once in the same markets, each with a policy of its own; show them on the way."""
+    """Let all agents learn at once in the same markets, a policy each; show them on the way."""
     agents = len(job.scenario.agents)
     env = vm.MarketVectorEnv(
         job.rounds.num_envs,

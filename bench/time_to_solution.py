@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for table in tables:
         print(table.markdown(), flush=True)
     threads = (
-        f"Each method has {options.threads} thread{'s' if options.threads > 1 else ''}, and where all agents learn, "
-        "one per core.\n"
+        f"Each method has {options.threads} thread{'s' if options.threads > 1 else ''}, and where all agents "
+        "learn, one per core.\n"
     )
     opening = busy(found, tables) + preface(command, found, METHOD + threads, PACKAGES)
     if out is not None:

@@ -25,8 +25,8 @@ NEAR = 0.9  # of the best response's profit
 class Rounds(NamedTuple):
     """How much is played.
 
-    In every round each agent learns anew, against what the others learned before; or, together, all learn at once
-    in the same markets, each with its own policy, and a round is only how often they are judged.
+    In every round each agent learns anew, against what the others learned before; or, together, all learn at
+    once in the same markets, each with its own policy, and a round is only how often they are judged.
     """
 
     rounds: int
@@ -135,8 +135,8 @@ def table(results: Mapping[Kind, Sequence[Sequence[Standing]]]) -> Table:
         rows.append([*cells, ", ".join(map(_share, middle)), spread(until, seconds)])
     note = (
         "In every round every agent learns from new weights, against the others' policies of the round "
-        "before (truthful in the first); or all learn at once in the same markets, and are judged twenty times "
-        "on the way. Nearness is an agent's profit over that of its exact best response "
+        "before (truthful in the first); or all learn at once in the same markets, and are judged twenty "
+        "times on the way. Nearness is an agent's profit over that of its exact best response "
         f"to the others' policies as they then are, on the {DAYS} days. Median (least to most) over runs. "
         f"All are near where each has {NEAR:.0%}, which is asked after every round."
     )
