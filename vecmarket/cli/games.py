@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +12,28 @@ from rich.markup import escape
 from rich.table import Table
 
 from vecmarket.config import Scenario
-from vecmarket.evaluation import Bidder, evaluate_profile, print_profile, save_profile
+from vecmarket.evaluation import (
+    Bidder,
+    Rounds,
+    evaluate_profile,
+    print_profile,
+    print_rounds,
+    save_profile,
+    save_rounds,
+)
+from vecmarket.plots import save_rounds_png
+from vecmarket.policies import MlpPolicy
 from vecmarket.training import ActorCritic
 from vecmarket.training.games import FixedEpisodes, GameRun, Pool, Strategy, load_profile, play_game
 from vecmarket.training.games.players import learning_agents
-from vecmarket.training.games.strategies import as_bid
 from vecmarket.training.trainer import CONFIG_FILE, SCENARIO_FILE
 
 __all__ = ["game_settings", "is_game", "run_game", "show_game"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+ROUNDS_PICTURE = "rounds.png"
+JUDGED = "judged"  # folder of the tables of the rounds
+ROUNDS_EPISODES = 64
 
 
 def is_game(run: Path) -> bool:
@@ -72,17 +85,49 @@ def judge_profile(
     A profile of mixtures is played, but no best response is looked for: enumeration needs rivals that answer
     the same observation in the same way.
     """
-    bidders: list[Bidder] = []
-    for strategy in profile:
-        if isinstance(strategy, Pool):
-            _show_mixtures(console, config, scenario, profile)
-            return
-        bidders.append(as_bid(scenario, strategy) if isinstance(strategy, ActorCritic) else strategy)
+    if any(isinstance(strategy, Pool) for strategy in profile):
+        _show_mixtures(console, config, scenario, profile)
+        return
+    bidders = _bidders(profile)
     learners = learning_agents(scenario, config.game)
     evaluation = evaluate_profile(scenario, bidders, deviators=learners)
     print_profile(evaluation, console)
-    for path in save_profile(evaluation, run).files:
+    written = list(save_profile(evaluation, run).files)
+    rounds = judge_rounds(run, scenario, learners)
+    if rounds is not None:
+        print_rounds(rounds, console)
+        (run / JUDGED).mkdir(exist_ok=True)
+        # rounds.csv of the run itself is what training saw
+        written += [*save_rounds(rounds, run / JUDGED).files, save_rounds_png(rounds, run / ROUNDS_PICTURE)]
+    for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def judge_rounds(run: Path, scenario: Scenario, learners: Sequence[int]) -> Rounds | None:
+    """Return what the profiles of all rounds come to, with every learner's best response; None without any.
+
+    They are judged on fewer days than the last one, since there may be many.
+    """
+    evaluations = []
+    for count in itertools.count(1):
+        try:
+            profile = load_profile(run, count)
+        except FileNotFoundError:
+            break
+        evaluations.append(
+            evaluate_profile(scenario, _bidders(profile), deviators=learners, episodes=ROUNDS_EPISODES)
+        )
+    return Rounds.of(evaluations) if evaluations else None
+
+
+def _bidders(profile: Sequence[Strategy | Pool]) -> list[Bidder]:
+    """Return strategies as evaluation takes them; a mixture is none."""
+    bidders: list[Bidder] = []
+    for strategy in profile:
+        if isinstance(strategy, Pool):
+            raise TypeError("profile: a mixture is nothing that can be judged by enumeration")
+        bidders.append(MlpPolicy.from_torch(strategy) if isinstance(strategy, ActorCritic) else strategy)
+    return bidders
 
 
 def _show_mixtures(

@@ -58,6 +58,11 @@ def test_every_schedule_ends_with_the_rounds_and_a_table(
         assert [gain == "-" for gain in gains.values()] == [True, True, True, False, False]
         assert "exploitability" in text
         assert (run / "agents.csv").is_file()
+        # every round is judged, not only the last
+        assert "2 rounds: " in text
+        judged = rounds(run / "judged")
+        assert [row["round"] for row in judged if row["agent"] == "G3"] == ["1", "2"]
+        assert (run / "rounds.png").stat().st_size > 10_000
 
     assert main(["evaluate", str(run)]) == 0
     assert table(capsys.readouterr().out) == table(text)
