@@ -177,10 +177,10 @@ def test_a_bad_setting_of_the_algorithm_is_named(capsys: pytest.CaptureFixture[s
 def test_resuming_with_another_setting_is_refused(
     trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # 256 markets of ieee-rts are what a new run has; this one has 16 of default.
+    # 64 markets of ieee-rts are what a new run has; this one has 16 of default.
     for name, value, message in (
         ("num-envs", "17", "num_envs: the run to resume has 16, not 17"),
-        ("num-envs", "256", "num_envs: the run to resume has 16, not 256"),
+        ("num-envs", "64", "num_envs: the run to resume has 16, not 64"),
         ("scenario", "ieee-rts", "scenario: the run to resume has 'default', not 'ieee-rts'"),
         ("ppo.gamma", "0.5", "ppo: the run to resume has"),
     ):
