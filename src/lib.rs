@@ -22,6 +22,7 @@ pub mod policy;
 pub mod pool;
 pub mod ppo;
 pub mod publish;
+pub mod record;
 pub mod replay;
 pub mod rewards;
 pub mod rivals;

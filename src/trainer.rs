@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::moments::Moments;
 use crate::pool::Pool;
 use crate::ppo::{Brain, Decay, Figures, Learner, Samples, Settings, Steps, Updater, advantages};
-use crate::rollout::{Party, Record, Running, Tally};
+use crate::record::{Record, Running, Tally};
+use crate::rollout::Party;
 use crate::simd::Simd;
 use crate::step::Outputs;
 

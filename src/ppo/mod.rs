@@ -8,8 +8,10 @@ mod adam;
 mod gae;
 mod learner;
 mod loss;
+mod samples;
 mod update;
 
 pub use gae::{Decay, Steps, advantages};
 pub use learner::{Brain, Learner, Moments, Plan};
-pub use update::{Figures, Samples, Settings, Updater};
+pub use samples::{Samples, Settings};
+pub use update::{Figures, Updater};

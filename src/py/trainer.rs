@@ -16,7 +16,7 @@ use crate::moments::Moments;
 use crate::nn::Activation;
 use crate::pool::Pool;
 use crate::ppo::{Decay, Learner, Plan, Samples, Settings, Updater};
-use crate::rollout::Running;
+use crate::record::Running;
 use crate::simd::Simd;
 use crate::step::Outputs;
 use crate::trainer::{self, Keys, Report, Trainer as Core};

@@ -56,7 +56,8 @@ RUST = (
     ("outputs",),
     ("walk",),
     ("batch",),
-    ("snapshot", "rollout"),
+    ("snapshot", "record"),
+    ("rollout",),
     ("trainer",),
     ("py",),
 )
