@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +25,7 @@ from vecmarket.plots import save_rounds_png
 from vecmarket.policies import MlpPolicy
 from vecmarket.training import ActorCritic
 from vecmarket.training.games import FixedEpisodes, GameRun, Pool, Strategy, load_profile, play_game
-from vecmarket.training.games.players import learning_agents
+from vecmarket.training.games.players import learning_agents, starting_profile
 from vecmarket.training.trainer import CONFIG_FILE, SCENARIO_FILE
 
 __all__ = ["game_settings", "is_game", "run_game", "show_game"]
@@ -93,31 +93,39 @@ def judge_profile(
     evaluation = evaluate_profile(scenario, bidders, deviators=learners)
     print_profile(evaluation, console)
     written = list(save_profile(evaluation, run).files)
-    rounds = judge_rounds(run, scenario, learners)
-    if rounds is not None:
-        print_rounds(rounds, console)
-        (run / JUDGED).mkdir(exist_ok=True)
-        # rounds.csv of the run itself is what training saw
-        written += [*save_rounds(rounds, run / JUDGED).files, save_rounds_png(rounds, run / ROUNDS_PICTURE)]
+    rounds = judge_rounds(run, config, scenario)
+    print_rounds(rounds, console)
+    (run / JUDGED).mkdir(exist_ok=True)
+    # rounds.csv of the run itself is what training saw
+    written += [*save_rounds(rounds, run / JUDGED).files, save_rounds_png(rounds, run / ROUNDS_PICTURE)]
     for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
-def judge_rounds(run: Path, scenario: Scenario, learners: Sequence[int]) -> Rounds | None:
-    """Return what the profiles of all rounds come to, with every learner's best response; None without any.
+def judge_rounds(run: Path, config: GameRun, scenario: Scenario) -> Rounds:
+    """Return what the profiles of all rounds come to, with every learner's best response.
 
-    They are judged on fewer days than the last one, since there may be many.
+    Round 0 is the profile before anybody learned. All are judged on fewer days than the last one alone, since
+    there may be many.
     """
-    evaluations = []
+    learners = learning_agents(scenario, config.game)
+    return Rounds.of(
+        [
+            evaluate_profile(scenario, _bidders(profile), deviators=learners, episodes=ROUNDS_EPISODES)
+            for profile in _profiles(run, config, scenario)
+        ]
+    )
+
+
+def _profiles(run: Path, config: GameRun, scenario: Scenario) -> Iterator[Sequence[Strategy | Pool]]:
+    """Yield the profile before the first round, and those of all rounds."""
+    yield starting_profile(scenario, config)
     for count in itertools.count(1):
         try:
             profile = load_profile(run, count)
         except FileNotFoundError:
-            break
-        evaluations.append(
-            evaluate_profile(scenario, _bidders(profile), deviators=learners, episodes=ROUNDS_EPISODES)
-        )
-    return Rounds.of(evaluations) if evaluations else None
+            return
+        yield profile
 
 
 def _bidders(profile: Sequence[Strategy | Pool]) -> list[Bidder]:
