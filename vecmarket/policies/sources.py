@@ -17,12 +17,22 @@ from vecmarket.files import write_atomically
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ACTIVATIONS", "of_checkpoint", "of_file", "of_module", "write_file"]
+__all__ = [
+    "ACTIVATIONS",
+    "FORMAT",
+    "VERSION",
+    "of_checkpoint",
+    "of_file",
+    "of_module",
+    "read_file",
+    "write_file",
+]
 
 ACTIVATIONS = {"Tanh": "tanh", "ReLU": "relu", "SiLU": "silu"}
 """Activations by the names of torch's modules."""
 
-_FORMAT, _VERSION = "vecmarket-policy", "1"
+FORMAT, VERSION = "vecmarket-policy", "1"
+"""What the files of policies say they are."""
 _BUFFERS = {
     "centre": "centre",
     "scale": "scale",
@@ -63,6 +73,23 @@ def of_file(path: Path) -> dict[str, Any]:
     ValueError
         When the file is damaged, no policy, or of another version.
     """
+    shape, tensors = read_file(path)
+    try:
+        return _tensors(tensors) | {"activation": shape["activation"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: incomplete policy: {error}") from error
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """Return the shape (hidden widths, activation) and the arrays by name that a policy's file holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, no policy, or of another version.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -73,17 +100,17 @@ def of_file(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
-    if metadata.get("format") != _FORMAT:
+    if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
-    if metadata.get("version") != _VERSION:
+    if metadata.get("version") != VERSION:
         raise ValueError(
-            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}"
+            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {VERSION}"
         )
     try:
-        activation = json.loads(metadata["shape"])["activation"]
-        return _tensors(tensors) | {"activation": activation}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        shape = json.loads(metadata["shape"])
+    except (KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
+    return shape, tensors
 
 
 def of_checkpoint(path: Path) -> dict[str, Any]:
@@ -120,7 +147,7 @@ def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -
     for i, (weight, bias) in enumerate(zip(fields["weights"], fields["biases"], strict=True)):
         tensors |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
     shape = {"hidden": list(widths[1:-1]), "activation": fields["activation"]}
-    metadata = {"format": _FORMAT, "version": _VERSION, "shape": json.dumps(shape)}
+    metadata = {"format": FORMAT, "version": VERSION, "shape": json.dumps(shape)}
     write_atomically(path, safetensors.numpy.save(tensors, metadata))
 
 

@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vecmarket.files import write_atomically
+from vecmarket.policies.sources import FORMAT, VERSION, read_file
 from vecmarket.training.layers import Linear, Tanh
 
 __all__ = [
@@ -35,8 +35,6 @@ NumpyPolicy = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 """Activations of the hidden layers by name."""
 
-_FORMAT = "vecmarket-policy"
-_VERSION = "1"
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LARGEST_BOUND = 1e6  # a bound beyond this says "unbounded" (CartPole's are 3.4e38): nothing to scale by
 
@@ -178,7 +176,7 @@ def save_policy(model: ActorCritic, path: Path) -> None:
     """Write the model's weights, bounds and shape as a safetensors file, beside and renamed."""
     shape = {"hidden": list(model.hidden), "activation": model.activation}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {"format": _FORMAT, "version": _VERSION, "shape": json.dumps(shape)}
+    metadata = {"format": FORMAT, "version": VERSION, "shape": json.dumps(shape)}
     write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -192,22 +190,9 @@ def load_policy(path: Path) -> ActorCritic:
     ValueError
         When the file is damaged, no policy, or of another version.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such policy file")
+    shape, arrays = read_file(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
-    if metadata.get("version") != _VERSION:
-        raise ValueError(
-            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {_VERSION}"
-        )
-    try:
-        shape = json.loads(metadata["shape"])
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         features, actions = tensors["centre"].shape, tensors["action_low"].shape
         model = ActorCritic(
             Box(-np.inf, np.inf, tuple(features)),
@@ -216,7 +201,7 @@ def load_policy(path: Path) -> ActorCritic:
             activation=shape["activation"],
         )
         model.load_state_dict(tensors)
-    except (KeyError, RuntimeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
     return model
 
