@@ -7,7 +7,7 @@ use crate::batch::{Batch, Layout};
 use crate::error::{Error, Result};
 use crate::moments::Moments;
 use crate::pool::Pool;
-use crate::ppo::{Brain, Decay, Figures, Learner, Samples, Settings, Steps, Updater, advantages};
+use crate::ppo::{Decay, Figures, Learner, Samples, Settings, Steps, Updater, advantages};
 use crate::record::{Record, Running, Tally};
 use crate::rollout::Party;
 use crate::simd::Simd;
@@ -120,11 +120,6 @@ impl Trainer {
             iteration: 0,
             learners,
         })
-    }
-
-    /// Its learners' shapes.
-    pub fn brains(&self) -> impl Iterator<Item = &Brain> {
-        self.learners.iter().map(|learner| &learner.brain)
     }
 
     /// One iteration; `spread` is the log standard deviation of the actions where it is given and not learned.
