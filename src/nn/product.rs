@@ -55,35 +55,23 @@ impl Work for RowsTimesPanels<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { rows, x, w, start, y } = self;
-        panel_by_panel(simd, rows, x, w, start, y);
-    }
-}
-
-#[inline(always)]
-fn panel_by_panel<V: Vector>(
-    simd: V,
-    rows: usize,
-    x: Rows<'_>,
-    (w, panel, terms): (&[Line], usize, usize),
-    start: Option<&[Line]>,
-    y: &mut [Line],
-) {
-    let width = w.len() / panel;
-    let mut at = 0;
-    if V::ROOMY {
-        while at + LINES <= width {
-            all_rows::<V, LINES>(simd, rows, x, (w, panel, terms), start, y, width, at);
-            at += LINES;
+        let Self { rows, x, w: (w, panel, terms), start, y } = self;
+        let width = w.len() / panel;
+        let mut at = 0;
+        if V::ROOMY {
+            while at + LINES <= width {
+                all_rows::<V, LINES>(simd, rows, x, (w, panel, terms), start, y, width, at);
+                at += LINES;
+            }
+            while at + 2 <= width {
+                all_rows::<V, 2>(simd, rows, x, (w, panel, terms), start, y, width, at);
+                at += 2;
+            }
         }
-        while at + 2 <= width {
-            all_rows::<V, 2>(simd, rows, x, (w, panel, terms), start, y, width, at);
-            at += 2;
+        while at < width {
+            all_rows::<V, 1>(simd, rows, x, (w, panel, terms), start, y, width, at);
+            at += 1;
         }
-    }
-    while at < width {
-        all_rows::<V, 1>(simd, rows, x, (w, panel, terms), start, y, width, at);
-        at += 1;
     }
 }
 
@@ -216,26 +204,21 @@ impl Work for AddOuter<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Self { rows, x, y, sums, panel } = self;
-        line_by_line(simd, rows, x, y, sums, panel);
-    }
-}
-
-#[inline(always)]
-fn line_by_line<V: Vector>(simd: V, rows: usize, x: Rows<'_>, y: Rows<'_>, sums: &mut [Line], panel: usize) {
-    let mut at = 0;
-    if V::ROOMY {
-        while at + LINES <= y.stride {
-            all_groups::<V, LINES>(simd, rows, x, y, sums, panel, at);
-            at += LINES;
+        let mut at = 0;
+        if V::ROOMY {
+            while at + LINES <= y.stride {
+                all_groups::<V, LINES>(simd, rows, x, y, sums, panel, at);
+                at += LINES;
+            }
+            while at + 2 <= y.stride {
+                all_groups::<V, 2>(simd, rows, x, y, sums, panel, at);
+                at += 2;
+            }
         }
-        while at + 2 <= y.stride {
-            all_groups::<V, 2>(simd, rows, x, y, sums, panel, at);
-            at += 2;
+        while at < y.stride {
+            all_groups::<V, 1>(simd, rows, x, y, sums, panel, at);
+            at += 1;
         }
-    }
-    while at < y.stride {
-        all_groups::<V, 1>(simd, rows, x, y, sums, panel, at);
-        at += 1;
     }
 }
 
@@ -306,28 +289,16 @@ impl Work for RowsDotRows<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { rows, x, w, start, y } = self;
-        row_by_row(simd, rows, x, w, start, y);
-    }
-}
-
-#[inline(always)]
-fn row_by_row<V: Vector>(
-    simd: V,
-    rows: usize,
-    x: Rows<'_>,
-    (w, panel, outputs): (&[Line], usize, usize),
-    start: &[Line],
-    y: &mut [Line],
-) {
-    for row in 0..rows {
-        let own = x.row(row);
-        for j in 0..outputs {
-            let mut sums = own[0].get(simd) * w[j].get(simd);
-            for (own, w) in own.iter().zip(w.chunks_exact(panel)).skip(1) {
-                sums = own.get(simd).times_plus(w[j].get(simd), sums);
+        let Self { rows, x, w: (w, panel, outputs), start, y } = self;
+        for row in 0..rows {
+            let own = x.row(row);
+            for j in 0..outputs {
+                let mut sums = own[0].get(simd) * w[j].get(simd);
+                for (own, w) in own.iter().zip(w.chunks_exact(panel)).skip(1) {
+                    sums = own.get(simd).times_plus(w[j].get(simd), sums);
+                }
+                y[row * start.len() + j / WIDE].0[j % WIDE] = start[j / WIDE].0[j % WIDE] + sums.total();
             }
-            y[row * start.len() + j / WIDE].0[j % WIDE] = start[j / WIDE].0[j % WIDE] + sums.total();
         }
     }
 }
