@@ -55,7 +55,7 @@ fn policies(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (policy, tile) = (&policy, &mut tile);
                 let (observations, rows, actions) = (&seen[..], &rows[..], &mut actions[..]);
-                simd.run(Act { policy, tile, observations, rows, noise: None, actions });
+                simd.run(Act { policy, tile, observations, rows, noise: None, actions, drawn: None });
             });
         });
     }

@@ -59,7 +59,7 @@ impl Batch {
             .map(|first| Shard::new(&scenario, first, SHARD.min(envs - first), seed.wrapping_add(first as u64)))
             .collect();
         let template = Template::new(&scenario, seats.acting());
-        let rivals = Rivals::new(&scenario, &seats, pool.threads())?;
+        let rivals = Rivals::new(&scenario, seats.mixtures(), pool.threads(), false)?;
         Ok(Self {
             scenario,
             template,
@@ -149,7 +149,7 @@ impl Batch {
 
     /// Changes who plays whom, at once also in running episodes; the buffers' sizes follow the number of acting agents.
     pub fn set_seats(&mut self, seats: Seats) -> Result<()> {
-        self.rivals = Rivals::new(&self.scenario, &seats, self.pool.threads())?;
+        self.rivals = Rivals::new(&self.scenario, seats.mixtures(), self.pool.threads(), false)?;
         self.template = Template::new(&self.scenario, seats.acting());
         self.seats = seats;
         Ok(())
@@ -232,7 +232,7 @@ impl Batch {
             return Ok(());
         }
         // Names the culprit, if there is one.
-        self.shards.iter().try_for_each(|shard| self.check_rows(shard, steps, autoreset))?;
+        self.check_running(steps, autoreset)?;
         self.check_finite(actions, autoreset)
     }
 
@@ -299,9 +299,9 @@ impl Batch {
         Ok(())
     }
 
-    /// Refuses environments that cannot take a step under a same-step autoreset.
-    pub(crate) fn check_running(&self) -> Result<()> {
-        self.shards.iter().try_for_each(|shard| self.check_rows(shard, 1, Autoreset::SameStep))
+    /// Refuses environments that cannot take so many steps.
+    pub(crate) fn check_running(&self, steps: usize, autoreset: Autoreset) -> Result<()> {
+        self.shards.iter().try_for_each(|shard| self.check_rows(shard, steps, autoreset))
     }
 
     /// The level of vector instructions in use.

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod bidding;
 pub mod clearing;
 pub mod error;
+pub mod follow;
 pub mod market;
 pub mod math;
 pub mod moments;

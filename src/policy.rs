@@ -16,6 +16,7 @@ pub struct Policy {
     centre: Vec<f32>,
     factor: Vec<f32>,
     std: Action,
+    log_std: f32,
     low: Action,
     high: Action,
     sampled: bool,
@@ -59,6 +60,7 @@ impl Policy {
             factor: scale.iter().map(|x| 1.0 / x).collect(),
             centre,
             std: part(&std),
+            log_std: std.iter().map(|x| libm::logf(*x)).sum(),
             low: part(&low),
             high: part(&high),
             sampled,
@@ -76,6 +78,12 @@ impl Policy {
         self.sampled
     }
 
+    /// Log-density of an action that was drawn with this noise, before it is cut to its bounds.
+    pub fn log_density(&self, noise: Action) -> f32 {
+        let [x, y] = noise;
+        -0.5 * (x * x + y * y) - self.log_std - LOG_2PI
+    }
+
     /// The network's shape: policies of one shape can share a tile.
     pub fn shape(&self) -> &Shape {
         &self.network.shape
@@ -91,6 +99,9 @@ impl Policy {
         Tile::new(&self.network)
     }
 }
+
+/// Twice the half of it: an action has two parts.
+const LOG_2PI: f32 = 1.837_877_1;
 
 impl Weights {
     fn check(&self) -> Result<()> {
@@ -151,6 +162,8 @@ pub struct Act<'a> {
     pub noise: Option<&'a [Action]>,
     /// What is chosen, (all rows,).
     pub actions: &'a mut [Action],
+    /// The same before it is cut to its bounds, (all rows,), for those who want it.
+    pub drawn: Option<&'a mut [Action]>,
 }
 
 impl Work for Act<'_> {
@@ -158,7 +171,7 @@ impl Work for Act<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { policy, tile, observations, rows, noise, actions } = self;
+        let Self { policy, tile, observations, rows, noise, actions, mut drawn } = self;
         let features = policy.features();
         for rows in rows.chunks(TILE) {
             let seen = rows.iter().map(|row| &observations[*row as usize * features..][..features]);
@@ -168,8 +181,12 @@ impl Work for Act<'_> {
                 let row = *row as usize;
                 let mean = tile.outputs(i)[0].0;
                 let noise = noise.map_or([0.0; ACTION_WIDTH], |noise| noise[row]);
-                for part in 0..ACTION_WIDTH {
-                    let x = mean[part] + policy.std[part] * noise[part];
+                let drawn = drawn.as_deref_mut().map(|drawn| &mut drawn[row]);
+                let free: Action = std::array::from_fn(|part| mean[part] + policy.std[part] * noise[part]);
+                if let Some(drawn) = drawn {
+                    *drawn = free;
+                }
+                for (part, x) in free.into_iter().enumerate() {
                     // What is no number, after an overflow, counts as the lowest.
                     let x = if x > policy.low[part] { x } else { policy.low[part] };
                     actions[row][part] = if x < policy.high[part] { x } else { policy.high[part] };

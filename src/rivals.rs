@@ -1,4 +1,4 @@
-//! What the engine's own players do in a step: before it, since their actions follow from the state.
+//! What policies and other players of the engine do in a step: before it, since their actions follow from the state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::policy::{Act, Policy};
 use crate::rng::{self, Kind};
 use crate::rows::{self, Template};
 use crate::scenario::Scenario;
-use crate::seats::{Mixture, Player, Seat, Seats};
+use crate::seats::{Mixture, Player};
 use crate::shard::{SHARD, Shard};
 use crate::simd::{LANES, Lanes, Simd, Vector, Work};
 
@@ -70,13 +70,40 @@ pub struct Desk {
     tiles: Vec<Tile>,
     /// What they do, (S, P).
     actions: Vec<Action>,
+    /// The same before it is cut to its bounds, (S, P); empty where nobody asks for it.
+    drawn: Vec<Action>,
     /// $/MWh, (S / 8 blocks, P).
     markups: Vec<Lanes>,
     /// P.
     places: usize,
 }
 
+/// What some rows of a desk come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// (rows, P, F).
+    pub observations: &'a [f32],
+    /// Within their bounds, (rows, P).
+    pub actions: &'a [Action],
+    /// Before they are cut to their bounds, (rows, P).
+    pub drawn: &'a [Action],
+    /// Standard normal numbers, (rows, P); of no meaning where nobody draws.
+    pub noise: &'a [Action],
+}
+
 impl Desk {
+    /// What the first rows saw, (rows, P, F), and did, (rows, P), with the noise that they did it with.
+    pub fn shown(&self, rows: usize) -> Shown<'_> {
+        let cells = rows * self.places;
+        let width = self.observations.len() / self.noise.len();
+        Shown {
+            observations: &self.observations[..cells * width],
+            actions: &self.actions[..cells],
+            drawn: &self.drawn[..cells],
+            noise: &self.noise[..cells],
+        }
+    }
+
     /// What they bid, beside those who act.
     #[inline]
     pub fn bids<'a>(&'a self, acting: &'a [Action]) -> Bids<'a> {
@@ -85,11 +112,14 @@ impl Desk {
 }
 
 impl Rivals {
-    /// The mixtures among the seats, None where there are none. So many threads may ask for decisions at a time.
-    pub fn new(scenario: &Scenario, seats: &Seats, threads: usize) -> Result<Option<Self>> {
-        let mixtures = seats.seats().iter().enumerate();
-        let mixtures =
-            mixtures.filter_map(|(agent, seat)| if let Seat::Mixed(m) = seat { Some((agent, m)) } else { None });
+    /// Who plays which agent, None where that is nobody. So many threads may ask for decisions at a time, also for the
+    /// actions before they are cut to their bounds if `shows_drawn`.
+    pub fn new(
+        scenario: &Scenario,
+        mixtures: impl Iterator<Item = (usize, Arc<Mixture>)>,
+        threads: usize,
+        shows_drawn: bool,
+    ) -> Result<Option<Self>> {
         let (mut places, mut policies) = (vec![], vec![]);
         for (agent, mixture) in mixtures {
             let several = mixture.players().len() > 1;
@@ -115,7 +145,7 @@ impl Rivals {
             .map(|(agent, mixture, hands)| {
                 let hand =
                     |(policy, markup): (Option<usize>, f64)| Hand { policy: policy.unwrap_or(none) as u32, markup };
-                Place { agent, mixture: Arc::clone(mixture), hands: hands.into_iter().map(hand).collect() }
+                Place { agent, mixture, hands: hands.into_iter().map(hand).collect() }
             })
             .collect();
         let mut shapes: Vec<&Policy> = vec![];
@@ -138,6 +168,7 @@ impl Rivals {
             ordered: 0,
             tiles: shapes.iter().map(|policy| policy.tile()).collect(),
             actions: vec![[0.0; ACTION_WIDTH]; cells],
+            drawn: vec![[0.0; ACTION_WIDTH]; if shows_drawn { cells } else { 0 }],
             markups: vec![Lanes::default(); SHARD / LANES * places.len()],
             places: places.len(),
         };
@@ -172,11 +203,12 @@ impl Rivals {
         if order {
             desk.sort(cells);
         }
-        let Desk { observations, noise, cells, begins, tiles, actions, .. } = desk;
+        let Desk { observations, noise, cells, begins, tiles, actions, drawn, .. } = desk;
         for (i, policy) in self.policies.iter().enumerate() {
             let rows = &cells[begins[i]..begins[i + 1]];
             let noise = policy.is_sampled().then_some(&noise[..]);
-            simd.run(Act { policy, tile: &mut tiles[self.tile[i]], observations, rows, noise, actions });
+            let (tile, drawn) = (&mut tiles[self.tile[i]], (!drawn.is_empty()).then_some(&mut drawn[..]));
+            simd.run(Act { policy, tile, observations, rows, noise, actions, drawn });
         }
         for cell in &cells[begins[self.policies.len()]..begins[self.policies.len() + 1]] {
             actions[*cell as usize] = [0.0; ACTION_WIDTH];

@@ -75,7 +75,7 @@ impl Batch {
         if (record.rows, record.features, running.returns.len()) != (rows, layout.width, rows) {
             return Err(Error::Runtime("rollout: its record is of another shape".into()));
         }
-        self.check_running()?;
+        self.check_running(1, Autoreset::SameStep)?;
         let per_shard = SHARD * layout.acting;
         let steps = record.steps;
         let pieces = record.pieces(running, per_shard);

@@ -180,6 +180,12 @@ impl Seats {
         &self.acting
     }
 
+    /// The agents that mixtures play, increasing.
+    pub fn mixtures(&self) -> impl Iterator<Item = (usize, Arc<Mixture>)> + '_ {
+        let seats = self.seats.iter().enumerate();
+        seats.filter_map(|(agent, seat)| if let Seat::Mixed(m) = seat { Some((agent, Arc::clone(m))) } else { None })
+    }
+
     /// Names who plays whom, the numbers of policies included.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint

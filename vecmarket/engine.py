@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from vecmarket.config import Scenario
-    from vecmarket.policies import Seat
+    from vecmarket.policies import MlpPolicy, Seat
 
 __all__ = ["Engine", "Policy", "Trace", "record_episode"]
 
@@ -148,8 +148,9 @@ class Engine(_core.Engine):
 
     The arrays it hands out are its own buffers, made once: copy what is to be kept. `step` never resets by
     itself; `advance(actions)`, k steps in one call with actions (k, N, A, 2), starts the next episode in the
-    step that ends one unless given ``autoreset=None``, and hands out the same arrays again for the same k.
-    `keep_offers()` keeps the offers of every later step for `offers()`.
+    step that ends one unless given ``autoreset=None``, and hands out the same arrays again for the same k;
+    `rollout` lets policies choose the actions. `keep_offers()` keeps the offers of every later step for
+    `offers()`.
 
     Parameters
     ----------
@@ -178,6 +179,60 @@ class Engine(_core.Engine):
         self.scenario = scenario
         self._seed = seed
         self._max_episode_steps = max_episode_steps
+
+    def rollout(
+        self,
+        policies: MlpPolicy | Sequence[MlpPolicy],
+        steps: int,
+        autoreset: str | None = "same_step",
+    ) -> dict[str, NDArray[Any]]:
+        """Play k steps of policies in one call, and hand out what happened.
+
+        The interpreter takes no part. In each step every policy chooses from what its agent sees, as a rival
+        in an environment would: its mean, or, if it is `MlpPolicy.stochastic`, an action drawn by the
+        environment's seed, episode and step and the agent's place. The numbers depend neither on threads, nor
+        on the number of environments, nor on whether k steps are taken at once or one at a time.
+
+        Parameters
+        ----------
+        policies
+            One for all agents, or one per agent, A.
+        steps
+            Steps of every environment, k, at least 1.
+        autoreset
+            ``"same_step"`` starts the next episode in the step that ends one; None refuses k steps that go
+            beyond the end of an episode.
+
+        Returns
+        -------
+        dict
+            Arrays with a leading k, which the next call with the same k uses again; N environments:
+
+            ``observations`` (k, N, A, F) float32
+                From which the actions were chosen.
+            ``actions`` (k, N, A, 2) float32
+                As chosen, before they are cut to the policy's bounds.
+            ``log_probs`` (k, N, A) float32
+                Log-densities of drawn actions; NaN for a policy that plays its mean.
+            ``rewards`` (k, N, A) float32, ``terminated`` and ``truncated`` (k, N) bool
+                Of the step.
+            ``next_observations`` (k, N, A, F) float32
+                After the step; where it ended an episode, the first of the next one.
+            ``final_observations`` (k, N, A, F) float32
+                The true last observation where a step ended an episode; other entries have no meaning.
+            ``prices`` $/MWh, ``demand`` MW, ``unserved`` MWh (k, N), ``dispatch`` MW, ``profits`` $ (k, N, A)
+                Of the market, float64.
+
+        Raises
+        ------
+        ValueError
+            When a count does not fit, a policy takes another number of features, or an environment was not
+            reset, has ended, or would end too early; nothing is changed.
+        TypeError
+            When something is no policy.
+        """
+        each = policies if isinstance(policies, Sequence) else [policies] * len(self.acting)
+        return super().rollout(each, steps, autoreset)
 
     def trace(self, policy: Policy = None, *, seed: int | None = None, start: int | None = None) -> Trace:
         """Play one episode of one environment and keep everything; the engine's own ones stay as they are.

@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::buffers::{Buffers, Doubles, Flags, Floats};
 use super::given::{self, Actions};
+use super::moves::Rollout;
 use super::stepper::Stepper;
 use super::{detached, extract};
 use crate::batch::{Batch, Layout, Resets};
@@ -31,6 +32,8 @@ pub struct Engine {
     buffers: Mutex<Arc<Buffers>>,
     /// The buffers of the last `advance`, with their k.
     advanced: Mutex<Option<(usize, Arc<Buffers>)>>,
+    /// Those of the last `rollout`.
+    rolled: Mutex<Option<Rollout>>,
     scenario: Arc<Scenario>,
 }
 
@@ -64,6 +67,7 @@ impl Engine {
             stepper: Mutex::new(Stepper { batch, buffers }),
             buffers: shown,
             advanced: Mutex::new(None),
+            rolled: Mutex::new(None),
             scenario,
         })
     }
@@ -150,6 +154,38 @@ impl Engine {
             all.write(py, |out, _| detached(py, || batch.advance(given, steps, autoreset, out, last)))
         })?;
         all.as_dict(py)
+    }
+
+    /// k steps that policies choose, one `_core.Policy` per acting agent. Returns live buffers by name, each with a
+    /// leading k.
+    #[pyo3(signature = (policies, steps, autoreset=Some("same_step")), text_signature = "($self, policies, steps, autoreset='same_step')")]
+    fn rollout<'py>(
+        &self,
+        py: Python<'py>,
+        policies: &Bound<'py, PyAny>,
+        steps: &Bound<'py, PyAny>,
+        autoreset: Option<&str>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let autoreset = mode(autoreset)?;
+        let policies = extract::policies(policies, "policies")?;
+        let steps = extract::integer(steps, "steps")?;
+        if steps < 1 {
+            return Err(Error::value("steps", format!("must be at least 1, got {steps}")).into());
+        }
+        let steps = steps as usize;
+        let mut guard = self.lock()?;
+        let Stepper { batch, buffers: live } = &mut *guard;
+        let layout = batch.layout();
+        let mut rolled = self.rolled.try_lock().map_err(|_| busy())?;
+        let rollout = match rolled.take() {
+            Some(rollout) if rollout.steps == steps && rollout.results.layout == layout => rollout,
+            _ => Rollout::new(py, layout, steps)?,
+        };
+        let rollout = rolled.insert(rollout);
+        live.write(py, |last, _| {
+            rollout.write(py, |moves, out| detached(py, || batch.follow(&policies, steps, autoreset, moves, out, last)))
+        })?;
+        rollout.as_dict(py)
     }
 
     /// The whole state as bytes.

@@ -116,6 +116,14 @@ fn policy(value: Any<'_, '_>) -> Option<Arc<crate::policy::Policy>> {
     Some(core.cast::<Policy>().ok()?.get().shared())
 }
 
+/// Reads policies, one after the other.
+pub fn policies(value: Any<'_, '_>, path: &str) -> Result<Vec<Arc<crate::policy::Policy>>> {
+    let one = |(i, item): (usize, &Bound<'_, PyAny>)| {
+        policy(item).ok_or_else(|| wrong_type(&format!("{path}[{i}]"), "a policy", item))
+    };
+    items(value, path)?.iter().enumerate().map(one).collect()
+}
+
 /// Seeds per environment: an int s gives environment i the seed s + i, a sequence seeds each, None goes on.
 pub fn seeds(value: Option<Any<'_, '_>>, envs: usize) -> Result<Option<Vec<Option<u64>>>> {
     let Some(value) = value.filter(|value| !value.is_none()) else {

@@ -5,6 +5,7 @@ mod clear;
 mod engine;
 mod extract;
 mod given;
+mod moves;
 mod policy;
 mod replay;
 mod stepper;

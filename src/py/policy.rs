@@ -186,7 +186,15 @@ impl Policy {
                     }
                 }
                 let (rows, noise) = (&rows[..actions.len()], keys.is_some().then_some(&noise[..]));
-                simd.run(Act { policy: &self.policy, tile: &mut tile, observations, rows, noise, actions });
+                simd.run(Act {
+                    policy: &self.policy,
+                    tile: &mut tile,
+                    observations,
+                    rows,
+                    noise,
+                    actions,
+                    drawn: None,
+                });
             }
             lock().push(tile);
         })

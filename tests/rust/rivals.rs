@@ -25,7 +25,7 @@ fn mean(inputs: &[f32], policy: &Policy) -> Vec<Action> {
 fn acted(simd: Simd, policy: &Policy, seen: &[f32], rows: &[u32], noise: Option<&[Action]>) -> Vec<Action> {
     let mut actions = vec![[0.0; ACTION_WIDTH]; seen.len() / policy.features()];
     let tile = &mut policy.tile();
-    simd.run(Act { policy, tile, observations: seen, rows, noise, actions: &mut actions });
+    simd.run(Act { policy, tile, observations: seen, rows, noise, actions: &mut actions, drawn: None });
     actions
 }
 

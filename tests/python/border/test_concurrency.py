@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vecmarket as vm
+from policies.nets import draw
 
 LARGE = 20_000
 ATTEMPTS = 300
@@ -45,11 +46,15 @@ def never_interrupted() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("call", ["step", "advance"])
+@pytest.mark.parametrize("call", ["step", "advance", "rollout"])
 def test_another_thread_runs_during_a_step(call: str, threads: int) -> None:
     """No thread is interrupted, so the other one can only count while the engine has let go of the lock."""
     engine = large(threads)
-    actions = still(1)[0] if call == "step" else still(4)
+    given = {
+        "step": (still(1)[0],),
+        "advance": (still(4),),
+        "rollout": (draw(engine.num_features), 4),
+    }[call]
     count = 0
     stop = threading.Event()
 
@@ -66,7 +71,7 @@ def test_another_thread_runs_during_a_step(call: str, threads: int) -> None:
         try:
             for _ in range(ATTEMPTS):
                 before = count
-                getattr(engine, call)(actions, autoreset="same_step")
+                getattr(engine, call)(*given, autoreset="same_step")
                 counted += count - before
                 if counted > 0:
                     break

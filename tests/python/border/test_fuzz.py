@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import vecmarket as vm
+from policies.nets import draw
 from vecmarket import _core
 
 ENVS, AGENTS = 2, 2
@@ -325,6 +326,14 @@ def advance(border: Border) -> None:
     border.call(border.engine.advance, actions, **options)
 
 
+def rollout(border: Border) -> None:
+    junk = border.junk
+    policies = junk.any() if junk.random.random() < 0.6 else [draw(border.engine.num_features)] * 2
+    steps = junk.any() if junk.random.random() < 0.5 else 2
+    options = {"autoreset": junk.any()} if junk.random.random() < 0.3 else {}
+    border.call(border.engine.rollout, policies, steps, **options)
+
+
 def reset(border: Border) -> None:
     junk = border.junk
     names = [name for name in ("seed", "mask", "start") if junk.random.random() < 0.6]
@@ -398,13 +407,25 @@ def restore(border: Border) -> None:
 def wrong_signature(border: Border) -> None:
     junk = border.junk
     name = junk.random.choice(
-        ("step", "reset", "advance", "snapshot", "restore", "set_seats", "offers", "clock")
+        ("step", "reset", "advance", "rollout", "snapshot", "restore", "set_seats", "offers", "clock")
     )
     arguments = [junk.any() for _ in range(junk.random.randrange(4, 7))]
     border.call(getattr(border.engine, name), *arguments, **{"nonsense": junk.any()})
 
 
-WAYS = (construct, change_a_field, clear, step, advance, reset, set_seats, policy, restore, wrong_signature)
+WAYS = (
+    construct,
+    change_a_field,
+    clear,
+    step,
+    advance,
+    rollout,
+    reset,
+    set_seats,
+    policy,
+    restore,
+    wrong_signature,
+)
 
 
 @pytest.mark.filterwarnings("ignore:Casting complex values")

@@ -57,7 +57,7 @@ RUST = (
     ("walk",),
     ("batch",),
     ("snapshot", "record"),
-    ("rollout",),
+    ("rollout", "follow"),
     ("trainer",),
     ("py",),
 )
