@@ -66,7 +66,7 @@ impl Work for Run<'_> {
                 What::ProductsBackward => products_backward(simd, network, packed, transposed, tile, sums),
                 What::Forward => forward(simd, network, packed, tile, TILE),
                 What::Backward => {
-                    tile.gradients[0].fill(Line([1e-3; WIDE]));
+                    tile.gradients[0][..TILE].fill(Line([1e-3; WIDE]));
                     backward(simd, network, packed, transposed, tile, TILE, sums);
                 }
             }

@@ -44,15 +44,33 @@ pub fn backward<V: Vector>(
     }
 }
 
-/// Adds up rows.
+/// Adds up rows, four lines of them at a time: one after the other, each would wait for the sum before.
 #[inline(always)]
 fn add_rows<V: Vector>(simd: V, rows: Rows<'_>, sums: &mut [Line]) {
-    for (c, sum) in sums.iter_mut().enumerate() {
-        let mut total = sum.get(simd);
-        for row in rows.lines.chunks_exact(rows.stride) {
-            total = total + row[c].get(simd);
+    let (fours, rest) = sums.as_chunks_mut::<4>();
+    let done = 4 * fours.len();
+    for (i, four) in fours.iter_mut().enumerate() {
+        add_lines(simd, rows, 4 * i, four);
+    }
+    for (i, one) in rest.iter_mut().enumerate() {
+        add_lines(simd, rows, done + i, std::array::from_mut(one));
+    }
+}
+
+#[inline(always)]
+fn add_lines<V: Vector, const C: usize>(simd: V, rows: Rows<'_>, at: usize, sums: &mut [Line; C]) {
+    let mut totals = [simd.wide_splat(0.0); C];
+    for c in 0..C {
+        totals[c] = sums[c].get(simd);
+    }
+    for row in rows.lines.chunks_exact(rows.stride) {
+        let row = &row[at..][..C];
+        for c in 0..C {
+            totals[c] = totals[c] + row[c].get(simd);
         }
-        sum.set(total);
+    }
+    for c in 0..C {
+        sums[c].set(totals[c]);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Line, TILE, Tile, backward, forward, lines};
 use crate::pool::Pool;
 use crate::rng::{Kind, Streams};
-use crate::simd::{Simd, Vector, WIDE, Work};
+use crate::simd::{LANES, Simd, Vector, WIDE, Work};
 
 /// Rows of a piece of a minibatch are at least so many, so that adding its gradients to the others' costs little ...
 const LEAST: usize = 4 * TILE;
@@ -222,12 +222,16 @@ impl Updater {
         let place = learner.brain.plan.features + learner.brain.plan.actions + ADVANTAGE;
         let (line, lane) = (place / WIDE, place % WIDE);
         // They are scaled already, by the rewards' deviation if not step by step: squares lose nothing that counts.
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for row in order {
-            let x = f64::from(self.records[*row as usize * width + line].0[lane]);
-            sum += x;
-            squares += x * x;
+        // Several sums at a time: each waits for its last term.
+        let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+        for rows in order.chunks(LANES) {
+            for ((row, sum), square) in rows.iter().zip(&mut sums).zip(&mut squares) {
+                let x = f64::from(self.records[*row as usize * width + line].0[lane]);
+                *sum += x;
+                *square += x * x;
+            }
         }
+        let (sum, squares) = (sums.iter().sum::<f64>(), squares.iter().sum::<f64>());
         let count = order.len() as f64;
         let mean = sum / count;
         let variance = (squares - sum * mean).max(0.0) / (count - 1.0);
