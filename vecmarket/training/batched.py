@@ -22,6 +22,7 @@ from vecmarket.training.ppo import (
     FIGURES,
     Batch,
     State,
+    check_left,
     copied,
     device_of,
     explained_variance,
@@ -152,7 +153,14 @@ class BatchedPPO:
         return self.iteration >= self.total_iterations
 
     def iterate(self) -> list[dict[str, float]]:
-        """Play one rollout and learn from it; return each agent's figures, those of `PPO.iterate`."""
+        """Play one rollout and learn from it; return each agent's figures, those of `PPO.iterate`.
+
+        Raises
+        ------
+        ValueError
+            When the run has taken all its iterations.
+        """
+        check_left(self.iteration, self.total_iterations)
         if not self.started:
             for seed, collector in zip(self.seeds, self.collectors, strict=False):
                 collector.start(stream_seed(seed, "environments"))

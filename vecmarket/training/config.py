@@ -74,8 +74,11 @@ class PPOConfig:
     initial_log_std
         Log standard deviation of the policy at the start, in units of the action.
     final_log_std
-        Take the log standard deviation linearly from its start to here over the run, instead of learning it;
-        None learns it.
+        Take the log standard deviation from its start to here over the run, instead of learning it; None
+        learns it.
+    log_std_power
+        After a share s of the run, s to this power of that way is done: 1 is linear, with more the policy
+        stays wide for longer and then narrows faster.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class PPOConfig:
     activation: Activation = "tanh"
     initial_log_std: float = 0.0
     final_log_std: float | None = None
+    log_std_power: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -116,7 +120,7 @@ class PPOConfig:
             _check_range(f"ppo.{name}", getattr(self, name), 0.0, 1.0)
         for name in ("value_coefficient", "entropy_coefficient"):
             _check_range(f"ppo.{name}", getattr(self, name), 0.0, math.inf)
-        for name in ("learning_rate", "clip_range", "max_gradient_norm"):
+        for name in ("learning_rate", "clip_range", "max_gradient_norm", "log_std_power"):
             _check_positive(f"ppo.{name}", getattr(self, name))
         for name in ("value_clip_range", "target_kl", "observation_range"):
             if getattr(self, name) is not None:

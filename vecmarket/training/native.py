@@ -31,7 +31,7 @@ from vecmarket.training.native_state import (
     unpack,
 )
 from vecmarket.training.policy import ActorCritic
-from vecmarket.training.ppo import learning_rate, log_std, new_model
+from vecmarket.training.ppo import check_left, learning_rate, log_std, new_model
 from vecmarket.training.seeding import stream_seed
 
 __all__ = ["NativePPO", "iterate_together"]
@@ -126,7 +126,14 @@ class NativePPO:
         return self._models
 
     def iterate(self) -> dict[str, float]:
-        """Play one rollout and learn from it; return the figures by name, means over the learners."""
+        """Play one rollout and learn from it; return the figures by name, means over the learners.
+
+        Raises
+        ------
+        ValueError
+            When the run has taken all its iterations.
+        """
+        check_left(self.iteration, self.total_iterations)
         (figures,) = iterate_together([self], 1)
         return figures
 
@@ -283,12 +290,14 @@ def iterate_together(
     Raises
     ------
     ValueError
-        When the learners do not go together.
+        When the learners do not go together, or one of them has fewer iterations left; nothing is changed.
     """
     first = learners[0]
     for i, learner in enumerate(learners):
         if learner.config != first.config:
             raise ValueError(f"learners[{i}]: must have the settings of learners[0]")
+        check_left(learner.iteration, learner.total_iterations, iterations, f"learners[{i}]")
+    for learner in learners:
         learner.start()
     trainers, engines = [one._trainer for one in learners], [one.env.engine for one in learners]
     courses = [learner.schedule(iterations) for learner in learners]

@@ -168,7 +168,14 @@ class PPO:
         return self.iteration >= self.total_iterations
 
     def iterate(self) -> dict[str, float]:
-        """Play one rollout and learn from it; return the iteration's figures by name."""
+        """Play one rollout and learn from it; return the iteration's figures by name.
+
+        Raises
+        ------
+        ValueError
+            When the run has taken all its iterations.
+        """
+        check_left(self.iteration, self.total_iterations)
         if not self.started:
             self.collector.start(stream_seed(self.seed, "environments"))
             self.rollout.take_observations(-1)
@@ -352,6 +359,14 @@ def new_model(observations: Space[Any], actions: Space[Any], config: PPOConfig, 
     return model
 
 
+def check_left(iteration: int, total: int, asked: int = 1, name: str = "iterate") -> None:
+    """Refuse to go on past a run's last iteration: its schedules have no meaning there."""
+    if iteration + asked > total:
+        raise ValueError(
+            f"{name}: {total - iteration} of the run's {total} iterations are left, {asked} were asked for"
+        )
+
+
 def learning_rate(config: PPOConfig, iteration: int, total: int) -> float:
     """Return Adam's step size in an iteration (from 0) of a run of `total`."""
     if config.schedule == "linear":
@@ -363,7 +378,7 @@ def log_std(config: PPOConfig, iteration: int, total: int) -> float | None:
     """Return the policy's log standard deviation in an iteration, None where it is learned."""
     if config.final_log_std is None:
         return None
-    done = iteration / max(1, total - 1)
+    done: float = (iteration / max(1, total - 1)) ** config.log_std_power
     return config.initial_log_std + done * (config.final_log_std - config.initial_log_std)
 
 

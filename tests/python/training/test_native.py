@@ -324,6 +324,18 @@ def test_what_cannot_be_trained_is_refused() -> None:
         iterate_together([small, small], 1)
 
 
+def test_a_run_does_not_go_on_past_its_end() -> None:
+    short, long = (NativePPO(make_env(), SMALL, total_steps=k * 70 * SMALL.rollout_steps) for k in (2, 4))
+    with pytest.raises(ValueError, match=r"learners\[1\]: 2 of the run's 2 iterations are left, 3 were"):
+        iterate_together([long, short], 3)
+    assert (long.iteration, short.iteration) == (0, 0)
+    iterate_together([long, short], 2)
+    before = numbers(short.model)
+    with pytest.raises(ValueError, match="iterate: 0 of the run's 2 iterations are left, 1 were asked for"):
+        short.iterate()
+    assert (numbers(short.model) == before).all()
+
+
 def test_observations_can_be_normalised_as_they_come() -> None:
     config = dataclasses.replace(SMALL, normalise_observations=True)
     learner = NativePPO(make_env(), config, total_steps=10**6)

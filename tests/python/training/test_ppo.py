@@ -211,8 +211,22 @@ def test_the_spread_falls_on_its_schedule_or_is_learned():
     assert (
         learner.rollout.actions.sub(learner.model.mean_action(learner.rollout.observations[:-1])).std() < 0.2
     )
+    late = PPO(Bandit(), dataclasses.replace(config, log_std_power=2.0), total_steps=64 * 8 * 4)
+    spreads = [late.iterate()["policy_std"] for _ in range(4)]
+    assert spreads == pytest.approx(np.exp([0.0, -1.0 / 3.0, -4.0 / 3.0, -3.0]))
     learned = PPO(Bandit(), dataclasses.replace(config, final_log_std=None), total_steps=64 * 8 * 4)
     assert learned.iterate()["policy_std"] != 1.0
+
+
+def test_a_run_does_not_go_on_past_its_end():
+    learner = PPO(Bandit(), SMALL, total_steps=64 * 8 * 2)
+    learner.iterate()
+    learner.iterate()
+    before = copy.deepcopy(learner.model)
+    with pytest.raises(ValueError, match="iterate: 0 of the run's 2 iterations are left, 1 were asked for"):
+        learner.iterate()
+    assert learner.finished
+    assert same_weights(before, learner.model)
 
 
 def test_gradients_are_clipped():

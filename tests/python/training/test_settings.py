@@ -29,6 +29,7 @@ from vecmarket.training.seeding import STREAMS, stream_seed
         ("value_clip_range", 0.0, r"ppo\.value_clip_range: must be positive"),
         ("initial_log_std", float("inf"), r"ppo\.initial_log_std: must be finite and in .* got inf"),
         ("final_log_std", -21, r"ppo\.final_log_std: must be finite and in \[-20\.0, 20\.0\], got -21"),
+        ("log_std_power", 0.0, r"ppo\.log_std_power: must be positive and finite, got 0\.0"),
         ("observation_range", 0, r"ppo\.observation_range: must be positive"),
         ("schedule", "cosine", r"ppo\.schedule: must be one of linear, constant, got 'cosine'"),
         ("activation", "gelu", r"ppo\.activation: must be one of tanh, relu, silu, got 'gelu'"),
