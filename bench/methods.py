@@ -70,12 +70,13 @@ def trained_by(module: str, function: str) -> Train:
     return train
 
 
-OURS = {EASY: Budget(64, 250_000), HARD: Budget(64, 1_000_000)}
+OURS = {EASY: Budget(64, 250_000), HARD: Budget(64, 2_000_000)}
 METHODS = (
     Method(
         NATIVE,
         trained_by("own", "train_native"),
-        "`NativePPO` with `market_ppo()` in `MarketVectorEnv`: market, networks and update in the core",
+        "`NativePPO` with `market_ppo()` in `MarketVectorEnv`: market, networks and update in the core; for agent "
+        f'{HARD} alone `activation="relu"` and `log_std_power=2`',
         OURS,
     ),
     Method(

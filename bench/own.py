@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import vecmarket as vm
 from bench.judge import Look
-from bench.methods import Task
+from bench.methods import HARD, Task
 from bench.whole_job import Job
 from vecmarket.evaluation import Policy
 from vecmarket.training import PPO, PPOConfig, as_numpy_policy, market_ppo
@@ -15,8 +16,10 @@ from vecmarket.training.native import NativePPO, iterate_together
 SEEDS_APART = 1000  # between the seeds of runs of several agents, whose learners have seeds of their own
 
 
-def own_settings() -> PPOConfig:
-    """Return the settings of both of our backends."""
+def own_settings(agent: int | None = None) -> PPOConfig:
+    """Return the settings of both of our backends, for one agent or for all at once."""
+    if agent == HARD:
+        return replace(market_ppo(), activation="relu", log_std_power=2.0)
     return market_ppo()
 
 
@@ -24,7 +27,7 @@ def train_native(task: Task, look: Look) -> None:
     """Learn in the core."""
     learner = NativePPO(
         _markets(task),
-        own_settings(),
+        own_settings(task.agent),
         total_steps=task.budget.total_steps,
         seed=task.seed,
         threads=task.threads,
@@ -37,7 +40,9 @@ def train_native(task: Task, look: Look) -> None:
 
 def train_torch(task: Task, look: Look) -> None:
     """Learn with torch, on as many threads as it has been told."""
-    learner = PPO(_markets(task), own_settings(), total_steps=task.budget.total_steps, seed=task.seed)
+    learner = PPO(
+        _markets(task), own_settings(task.agent), total_steps=task.budget.total_steps, seed=task.seed
+    )
     policy = as_numpy_policy(learner.model)
     while not learner.finished:
         learner.iterate()

@@ -49,7 +49,7 @@ class Job(NamedTuple):
     threads: int
 
 
-SHORT, LONG = Rounds(3, 5000, 16), Rounds(20, 40_000, 32, together=True)
+SHORT, LONG = Rounds(3, 5000, 16), Rounds(20, 30_000, 32, together=True)
 WARM_UP = Rounds(1, 1, 8)
 
 Profile: TypeAlias = Sequence[Policy]  # one policy per agent

@@ -152,10 +152,11 @@ def market_ppo() -> PPOConfig:
         minibatches=4,
         learning_rate=1e-3,
         gamma=0.0,
-        target_kl=0.03,
-        observation_range=3.0,
+        target_kl=0.1,
+        max_gradient_norm=2.0,
+        observation_range=4.0,
         initial_log_std=0.0,
-        final_log_std=-4.5,
+        final_log_std=-5.0,
     )
 
 

@@ -42,6 +42,9 @@ TOGETHER = dataclasses.replace(
     minibatches=1,
     hidden=(8,),
     learning_rate=5e-3,
+    target_kl=0.03,  # small steps, since the others move, too
+    max_gradient_norm=0.5,
+    observation_range=3.0,
     initial_log_std=0.0,
     final_log_std=-6.0,
 )
