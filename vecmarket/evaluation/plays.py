@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from vecmarket.envs import MarketVectorEnv
-from vecmarket.evaluation.randomness import draws_anything, evaluation_seeds
+from vecmarket.evaluation.randomness import evaluation_seeds
 from vecmarket.scenarios.days import evaluation_days
+from vecmarket.scenarios.randomness import draws_anything
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
