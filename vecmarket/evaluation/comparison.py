@@ -167,7 +167,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        When a day cannot hold an episode or the policy returns another shape than (N, 2).
+        When a day cannot hold an episode, the seed is negative, the policy returns another shape than (N, 2),
+        or it is an `MlpPolicy` that draws its actions.
+    TypeError
+        When a number is no whole one, the policy is a torch module, or its actions are not real numbers.
 
     Notes
     -----

@@ -10,11 +10,13 @@ import pytest
 
 import vecmarket as vm
 from evaluation.markets import offer, one_hour
-from vecmarket.evaluation import Evaluation, Metric, evaluate, truthful
+from vecmarket.evaluation import Evaluation, Metric, evaluate, evaluate_profile, truthful
 from vecmarket.scenarios.days import evaluation_days
 
 # float32 actions place an offer to about 1e-5 $/MWh
 CENT = 0.01
+
+DRAWN = vm.MlpPolicy([np.zeros((2, 7))], [np.zeros(2)])
 
 THREE = [(50.0, 10.0), (50.0, 20.0), (50.0, 40.0)]
 
@@ -171,10 +173,35 @@ def test_the_tables_of_rts_gmlc_can_be_judged(rts_gmlc: Path) -> None:
         ({"days": (400,)}, r"days\[0\]: must be in 0\.\.363"),
         ({"days": ()}, "days"),
         ({"episodes": 0}, "episodes"),
-        ({"policy": lambda observations: np.zeros((1, 2), np.float32)}, "actions"),
+        ({"days": (-1,)}, r"days\[0\]: must be at least 0, got -1"),
+        ({"days": (0.5,)}, r"days\[0\]: must be a whole number, got 0.5"),
+        ({"episodes": 2.5}, r"episodes: must be a whole number, got 2\.5"),
+        ({"seed": -1}, "seed: must be at least 0, got -1"),
+        ({"policy": lambda seen: np.zeros((1, 2), np.float32)}, r"policy, step 0: must have shape \(2, 2\)"),
+        ({"policy": lambda seen: np.zeros((2, 2), complex)}, "policy, step 0: must be real numbers"),
+        ({"policy": lambda seen: np.full((2, 2), "a")}, "policy, step 0: must be real numbers"),
+        ({"policy": lambda seen: np.full((2, 2), np.nan)}, "must be finite"),
+        ({"policy": DRAWN.stochastic()}, r"policy: draws its actions.*policy\.deterministic\(\)"),
+        ({"policy": vm.PolicyPool([5.0])}, "policy: must be a function of observations .*, got PolicyPool"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
     given = {"learner": "U350_1", "policy": truthful, "days": (42, 43)} | arguments
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         evaluate(vm.Scenario.ieee_rts(), **given)
+
+
+def test_a_torch_module_is_refused_with_what_to_do() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(7, 2))
+    scenario = vm.Scenario.default()
+    for where, call in (
+        ("policy", lambda m: evaluate(scenario, "G4", m, episodes=2)),
+        (r"rivals\['G3'\]", lambda m: evaluate(scenario, "G4", truthful, rivals={"G3": m}, episodes=2)),
+        (r"profile\['G3'\]", lambda m: evaluate_profile(scenario, {"G3": m}, episodes=2)),
+        (r"profile\['G0'\]", lambda m: evaluate_profile(scenario, m, episodes=2)),
+        (r"rivals\['G0'\]", lambda m: vm.MarketVectorEnv(2, scenario, learner="G4", rivals=m)),
+    ):
+        with pytest.raises(TypeError, match=rf"{where}: .* torch module Sequential; MlpPolicy\.from_torch"):
+            call(module)
+        call(vm.MlpPolicy.from_torch(module))
