@@ -122,6 +122,8 @@ class Play:
         Clearing price, $/MWh, (N, T).
     srmc, offer_price
         The learner's short-run marginal cost and offer, $/MWh, (N, T).
+    paid
+        What the learner is paid, $/MWh, (N, T): the price, or its own offer under pay-as-bid.
     offer_mw, dispatch
         What the learner offered and what ran, MW, (N, T).
     profit, reward
@@ -141,6 +143,7 @@ class Play:
     price: NDArray[np.float64]
     srmc: NDArray[np.float64]
     offer_price: NDArray[np.float64]
+    paid: NDArray[np.float64]
     offer_mw: NDArray[np.float64]
     dispatch: NDArray[np.float64]
     profit: NDArray[np.float64]
@@ -275,6 +278,7 @@ class Batch:
             price=price,
             srmc=srmc[:, me],
             offer_price=prices[:, me],
+            paid=prices[:, me] if self._pay_as_bid else price,
             offer_mw=quantities[:, me],
             dispatch=dispatch[:, me],
             profit=self.profit[rows],

@@ -73,14 +73,14 @@ def test_offers_that_are_not_called_count_neither_as_withheld_nor_as_markup() ->
     result = evaluate(market, 2, lambda observations: next(hours)(observations))
     assert result.policy.dispatch[0].tolist() == pytest.approx([0.0, 25.0])
     assert metric(result, "withheld").policy == pytest.approx(20.0, abs=1e-4)
-    assert metric(result, "markup").policy == pytest.approx(5.0, abs=CENT)
+    assert metric(result, "offer_markup").policy == pytest.approx(5.0, abs=CENT)
     assert metric(result, "withheld").truthful == 0.0
-    assert metric(result, "markup").truthful == 0.0
+    assert metric(result, "offer_markup").truthful == 0.0
 
 
 def test_a_unit_that_never_runs_has_neither_withheld_nor_markup() -> None:
     result = evaluate(one_hour(THREE, 60.0), 2, offer(30.0, withheld=0.8))
-    for key in ("withheld", "markup", "lerner"):
+    for key in ("withheld", "offer_markup", "markup", "lerner"):
         assert metric(result, key).policy is None
 
 
@@ -91,6 +91,40 @@ def test_pay_as_bid_pays_each_its_own_offer() -> None:
     assert metric(result, "consumer_cost").policy == pytest.approx(15.0 * 50.0 + 20.0 * 30.0, abs=1.0)
     # Dear but half sold beats cheap and sold out: (40 - 10) * 30 against (20 - 10) * 50.
     assert metric(result, "profit").best == pytest.approx(900.0, abs=0.1)
+
+
+def test_the_lerner_index_is_of_what_the_unit_itself_is_paid() -> None:
+    # Paid 15 at a cost of 10, whatever the dearest offer that runs is (20); it says nothing about this unit.
+    result = evaluate(one_hour(THREE, 80.0, pricing="pay_as_bid"), 0, offer(5.0))
+    assert metric(result, "price").policy == 20.0
+    assert metric(result, "lerner").policy == pytest.approx(1 / 3, abs=1e-3)
+    assert metric(result, "lerner").truthful == 0.0
+    assert metric(result, "markup").policy == pytest.approx(5.0, abs=CENT)
+
+
+def test_markup_and_lerner_index_are_by_dispatch() -> None:
+    # 50 MW at a price of 20, then 30 MW at 40 (all that the other two leave of 80).
+    market = one_hour([(50.0, 10.0), (10.0, 5.0), (100.0, 20.0), (40.0, 1.0)], 110.0)
+    result = evaluate(market, 0, truthful)
+    assert metric(result, "lerner").policy == pytest.approx(0.5)
+    demand = dataclasses.replace(market.demand, series_mw=(110.0, 80.0))
+    result = evaluate(market.replace(demand=demand, horizon=2), 0, truthful)
+    # 50 MW at 20 and 30 MW at 10, its own cost: 50 / 80 of (20 - 10) / 20, and of 10 $/MWh.
+    assert result.policy.dispatch[0].tolist() == [50.0, 30.0]
+    assert metric(result, "lerner").policy == pytest.approx(50 / 80 / 2)
+    assert metric(result, "markup").policy == pytest.approx(50 / 80 * 10)
+
+
+@pytest.mark.parametrize("pricing", ["uniform", "pay_as_bid"])
+def test_a_name_means_the_same_for_a_learner_and_in_a_profile(pricing: str) -> None:
+    scenario = vm.Scenario.default().replace(rules=vm.MarketRules(pricing=pricing))
+    policy = offer(12.0, withheld=0.3)
+    alone = evaluate(scenario, "G2", policy, episodes=16)
+    figures = evaluate_profile(scenario, {"G2": policy}, episodes=16, deviators="G2").figures
+    for key in ("profit", "dispatch", "withheld", "offer_markup", "markup", "lerner"):
+        assert metric(alone, key).policy == pytest.approx(figures.overall(key, 2), rel=1e-9), key
+    for key in ("price", "consumer_cost", "production_cost", "welfare_loss", "unserved"):
+        assert metric(alone, key).policy == pytest.approx(figures.overall(key), rel=1e-9, abs=1e-9), key
 
 
 def test_without_an_attainable_gain_there_is_no_share() -> None:
