@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 from vecmarket.config import Scenario
 from vecmarket.evaluation import (
     Bidder,
+    ProfileEvaluation,
     Rounds,
     evaluate_profile,
     print_profile,
@@ -24,7 +25,15 @@ from vecmarket.evaluation import (
 from vecmarket.plots import save_rounds_png
 from vecmarket.policies import MlpPolicy
 from vecmarket.training import ActorCritic
-from vecmarket.training.games import FixedEpisodes, GameRun, Pool, Strategy, load_profile, play_game
+from vecmarket.training.games import (
+    FixedEpisodes,
+    GameRun,
+    Pool,
+    Strategy,
+    load_profile,
+    load_rounds,
+    play_game,
+)
 from vecmarket.training.games.players import learning_agents, starting_profile
 from vecmarket.training.trainer import CONFIG_FILE, SCENARIO_FILE
 
@@ -33,7 +42,6 @@ __all__ = ["game_settings", "is_game", "run_game", "show_game"]
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 ROUNDS_PICTURE = "rounds.png"
 JUDGED = "judged"  # folder of the tables of the rounds
-ROUNDS_EPISODES = 64
 
 
 def is_game(run: Path) -> bool:
@@ -90,10 +98,12 @@ def judge_profile(
         return
     bidders = _bidders(profile)
     learners = learning_agents(scenario, config.game)
+    # Before anything is written: a round may be missing.
+    earlier: list[Sequence[Strategy | Pool]] = [starting_profile(scenario, config), *load_rounds(run)[:-1]]
     evaluation = evaluate_profile(scenario, bidders, deviators=learners)
     print_profile(evaluation, console)
     written = list(save_profile(evaluation, run).files)
-    rounds = judge_rounds(run, config, scenario)
+    rounds = judge_rounds(earlier, evaluation)
     print_rounds(rounds, console)
     (run / JUDGED).mkdir(exist_ok=True)
     # rounds.csv of the run itself is what training saw
@@ -102,30 +112,17 @@ def judge_profile(
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
-def judge_rounds(run: Path, config: GameRun, scenario: Scenario) -> Rounds:
+def judge_rounds(earlier: Sequence[Sequence[Strategy | Pool]], last: ProfileEvaluation) -> Rounds:
     """Return what the profiles of all rounds come to, with every learner's best response.
 
-    Round 0 is the profile before anybody learned. All are judged on fewer days than the last one alone, since
-    there may be many.
+    `earlier` begins with the profile before anybody learned, round 0; `last` is the evaluation of the newest,
+    and all are judged as it was: on the same episodes, with the same deviators.
     """
-    learners = learning_agents(scenario, config.game)
-    return Rounds.of(
-        [
-            evaluate_profile(scenario, _bidders(profile), deviators=learners, episodes=ROUNDS_EPISODES)
-            for profile in _profiles(run, config, scenario)
-        ]
+    deviators = [deviation.agent for deviation in last.deviations]
+    evaluations = (
+        evaluate_profile(last.scenario, _bidders(profile), deviators=deviators) for profile in earlier
     )
-
-
-def _profiles(run: Path, config: GameRun, scenario: Scenario) -> Iterator[Sequence[Strategy | Pool]]:
-    """Yield the profile before the first round, and those of all rounds."""
-    yield starting_profile(scenario, config)
-    for count in itertools.count(1):
-        try:
-            profile = load_profile(run, count)
-        except FileNotFoundError:
-            return
-        yield profile
+    return Rounds.of(itertools.chain(evaluations, [last]))
 
 
 def _bidders(profile: Sequence[Strategy | Pool]) -> list[Bidder]:

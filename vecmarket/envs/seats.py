@@ -12,7 +12,7 @@ import numpy as np
 
 from vecmarket import _core
 from vecmarket.checks import real_number
-from vecmarket.policies import MlpPolicy, PolicyPool, Seat
+from vecmarket.policies import MlpPolicy, PolicyPool, Seat, refuse_module
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -96,6 +96,7 @@ def take_seats(scenario: Scenario, learner: int | None, rivals: Rivals) -> Seats
             _check_features(f"rivals[{scenario.agents[place]!r}]", rival, scenario)
             seats.append(rival)
         elif callable(rival):
+            refuse_module(f"rivals[{scenario.agents[place]!r}]", rival)
             seats.append("acts")
             bidders[place] = rival
         else:

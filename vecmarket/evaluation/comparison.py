@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vecmarket.evaluation.best_reply import best_replies
 from vecmarket.evaluation.offers import Grid
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
@@ -79,8 +81,8 @@ class Evaluation:
     def metrics(self) -> list[Metric]:
         """Return the comparison, row by row; the best reply is by profit, in the row of returns by reward.
 
-        Means are over all hours, those of withheld capacity and markup over the hours with dispatch > 0, and
-        that of the Lerner index over those of them with a price > 0.
+        Means are over all hours, those of withheld capacity and of the offer over SRMC over the hours with
+        dispatch > 0. Markup and Lerner index are by dispatch, as in `AGENT_FIGURES`.
         """
         plays = (self.truthful, self.policy, self.best_profit)
 
@@ -94,7 +96,8 @@ class Evaluation:
             row("return", "return per episode", "", [p.reward.sum(axis=1).mean() for p in returns]),
             row("dispatch", "dispatch", "MW", [p.dispatch.mean() for p in plays]),
             row("withheld", "withheld while running", "%", [self._withheld(p) for p in plays]),
-            row("markup", "markup while running", "$/MWh", [_markup(p) for p in plays]),
+            row("offer_markup", "offer - SRMC while running", "$/MWh", [_offer_markup(p) for p in plays]),
+            row("markup", "markup over SRMC", "$/MWh", [_markup(p) for p in plays]),
             row("lerner", "Lerner index", "", [_lerner(p) for p in plays]),
             row(
                 "hours_gained",
@@ -167,16 +170,20 @@ def evaluate(
     Raises
     ------
     ValueError
-        When a day cannot hold an episode or the policy returns another shape than (N, 2).
+        When a day cannot hold an episode, the seed is negative, the policy returns another shape than (N, 2),
+        or it is an `MlpPolicy` that draws its actions.
+    TypeError
+        When a number is no whole one, the policy is a torch module, or its actions are not real numbers.
 
     Notes
     -----
     The value of served demand is the same whoever serves it, so welfare falls by what production costs more
     than under truthful bidding (`welfare_loss`, $/h). Unserved energy has no price of its own here and
-    stands beside it, in MWh/h. Withheld capacity and markup are means over the hours in which the learner
-    runs under that way of bidding (dispatch > 0), since an offer that is not called on can be any; they are
-    None where it never runs. The Lerner index is (P - c) / P over the learner's running hours with a
-    positive price.
+    stands beside it, in MWh/h. Withheld capacity and the offer over SRMC are means over the hours in which
+    the learner runs under that way of bidding (dispatch > 0), since an offer that is not called on can be
+    any. Markup and Lerner index are means by dispatch of y - c and (y - c) / y, y being what the learner is
+    paid: the price, or its own offer under pay-as-bid. All are None where it never runs. `evaluate_profile`
+    defines them alike.
     """
     index = scenario.agent_index(learner)
     fixed = Episodes.fixed(scenario, index, rivals, days=days, episodes=episodes, seed=seed)
@@ -194,15 +201,22 @@ def share_of_gain(honest: float, policy: float, best: float) -> float | None:
     return float((policy - honest) / (best - honest))
 
 
-def _markup(played: Play) -> float | None:
+def _offer_markup(played: Play) -> float | None:
     """Return the mean of offer price less SRMC over the running hours, $/MWh."""
     running = played.dispatch > 0
     return float((played.offer_price - played.srmc)[running].mean()) if running.any() else None
 
 
+def _markup(played: Play) -> float | None:
+    """Return the mean of what is paid less SRMC, by dispatch, $/MWh."""
+    energy = played.dispatch.sum()
+    return float(played.profit.sum() / energy) if energy > 0 else None
+
+
 def _lerner(played: Play) -> float | None:
-    running = (played.dispatch > 0) & (played.price > 0)
-    if not running.any():
+    """Return the mean of (paid - SRMC) / paid, by dispatch, over the hours in which something is paid."""
+    counted = (played.dispatch > 0) & (played.paid > 0)
+    if not counted.any():
         return None
-    price, srmc = played.price[running], played.srmc[running]
-    return float(((price - srmc) / price).mean())
+    paid, srmc = played.paid[counted], played.srmc[counted]
+    return float(np.average((paid - srmc) / paid, weights=played.dispatch[counted]))

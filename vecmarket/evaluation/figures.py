@@ -51,7 +51,7 @@ MARKET_FIGURES = (
     Figure("hhi_dispatch", "HHI of dispatch", "", "sum of squared shares of energy in %, 0 to 10000"),
     Figure("hhi_capacity", "HHI of capacity", "", "the same of available capacity"),
     Figure("exploitability", "exploitability", "$/h", "sum over deviators of gain"),
-    Figure("exploitability_share", "exploitability", "%", "exploitability / profits of the deviators"),
+    Figure("exploitability_share", "relative exploitability", "%", "exploitability / the deviators' profits"),
 )
 """Figures of the market, one per group of hours."""
 

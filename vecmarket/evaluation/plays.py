@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from vecmarket.checks import action_array, whole_number
 from vecmarket.envs import MarketVectorEnv
-from vecmarket.evaluation.randomness import draws_anything, evaluation_seeds
+from vecmarket.evaluation.randomness import evaluation_seeds
+from vecmarket.policies import MlpPolicy, refuse_module
 from vecmarket.scenarios.days import evaluation_days
+from vecmarket.scenarios.randomness import draws_anything
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,14 +69,14 @@ class Episodes:
         Raises
         ------
         ValueError
-            When there is no day or episode, or a day cannot hold an episode.
+            When there is no day or episode, a day cannot hold an episode, or the seed is negative.
+        TypeError
+            When a day, `episodes` or `seed` is no whole number.
         """
-        chosen = tuple(evaluation_days(scenario) if days is None else days)
-        _check_days(scenario, chosen)
+        chosen = evaluation_days(scenario) if days is None else _as_days(scenario, days)
         if episodes is None:
             episodes = DRAWS if len(chosen) == 1 and draws_anything(scenario) else len(chosen)
-        if episodes < 1:
-            raise ValueError(f"episodes: must be >= 1, got {episodes}")
+        episodes = whole_number("episodes", episodes, least=1)
         return cls(
             scenario=scenario,
             learner=learner,
@@ -119,6 +122,8 @@ class Play:
         Clearing price, $/MWh, (N, T).
     srmc, offer_price
         The learner's short-run marginal cost and offer, $/MWh, (N, T).
+    paid
+        What the learner is paid, $/MWh, (N, T): the price, or its own offer under pay-as-bid.
     offer_mw, dispatch
         What the learner offered and what ran, MW, (N, T).
     profit, reward
@@ -138,6 +143,7 @@ class Play:
     price: NDArray[np.float64]
     srmc: NDArray[np.float64]
     offer_price: NDArray[np.float64]
+    paid: NDArray[np.float64]
     offer_mw: NDArray[np.float64]
     dispatch: NDArray[np.float64]
     profit: NDArray[np.float64]
@@ -172,12 +178,21 @@ def play(episodes: Episodes, policy: Policy) -> Play:
     -------
     Play
         Arrays (N, T).
+
+    Raises
+    ------
+    ValueError
+        When the policy draws its actions, or those that it returns have the wrong shape or are not finite.
+    TypeError
+        When the policy is a torch module or no function, or its actions are not real numbers.
     """
+    check_policy("policy", policy)
     batch, observations = episodes.start()
     everyone = np.arange(len(episodes))
     hours = []
-    for _ in range(episodes.scenario.horizon):
-        observations = batch.step(np.asarray(policy(observations), dtype=np.float32))
+    for t in range(episodes.scenario.horizon):
+        actions = action_array(f"policy, step {t}", policy(observations), (len(episodes), 2))
+        observations = batch.step(actions)
         hours.append(batch.read(everyone))
     return Play.stack(hours)
 
@@ -187,13 +202,36 @@ def truthful(observations: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.zeros((len(observations), 2), dtype=np.float32)
 
 
-def _check_days(scenario: Scenario, days: tuple[int, ...]) -> None:
-    if not days:
-        raise ValueError("days: must name at least one day")
+def check_policy(where: str, policy: Policy) -> None:
+    """Refuse what is called as a policy but would be judged as something else, or as nothing.
+
+    Raises
+    ------
+    ValueError
+        When it draws its actions: called, it gives the mean.
+    TypeError
+        When it is a torch module, or nothing that can be called.
+    """
+    refuse_module(where, policy)
+    if not callable(policy):
+        kind = type(policy).__name__
+        raise TypeError(f"{where}: must be a function of observations (N, F) to actions (N, 2), got {kind}")
+    if isinstance(policy, MlpPolicy) and policy.sampled:
+        raise ValueError(
+            f"{where}: draws its actions, but only a function of what is observed can be judged; "
+            "policy.deterministic() plays its mean"
+        )
+
+
+def _as_days(scenario: Scenario, days: Sequence[int]) -> tuple[int, ...]:
     last = (len(scenario.demand.series_mw) - scenario.horizon) // 24
-    for i, day in enumerate(days):
-        if not 0 <= day <= last:
+    chosen = tuple(whole_number(f"days[{i}]", day, least=0) for i, day in enumerate(days))
+    if not chosen:
+        raise ValueError("days: must name at least one day")
+    for i, day in enumerate(chosen):
+        if day > last:
             raise ValueError(f"days[{i}]: must be in 0..{last} to hold an episode, got {day}")
+    return chosen
 
 
 class Batch:
@@ -240,6 +278,7 @@ class Batch:
             price=price,
             srmc=srmc[:, me],
             offer_price=prices[:, me],
+            paid=prices[:, me] if self._pay_as_bid else price,
             offer_mw=quantities[:, me],
             dispatch=dispatch[:, me],
             profit=self.profit[rows],

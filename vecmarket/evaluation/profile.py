@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from vecmarket.checks import real_number
+from vecmarket.evaluation.plays import check_policy
 
 if TYPE_CHECKING:
     from vecmarket.config import Scenario
@@ -33,10 +34,22 @@ class Profile:
     bidders
         One per agent: None is truthful, a number a fixed markup, $/MWh, a callable a policy f(observations
         (N, F) float32) -> actions (N, 2).
+
+    Raises
+    ------
+    ValueError
+        When a policy draws its actions.
+    TypeError
+        When a policy is a torch module.
     """
 
     agents: tuple[str, ...]
     bidders: tuple[Policy | float | None, ...]
+
+    def __post_init__(self) -> None:
+        for name, bidder in zip(self.agents, self.bidders, strict=True):
+            if callable(bidder):
+                check_policy(f"profile[{name!r}]", bidder)
 
     @classmethod
     def of(
@@ -56,7 +69,7 @@ class Profile:
         ------
         ValueError
             When there are not as many as agents, an agent is unknown or given twice, a text is not
-            ``"truthful"``, or a markup is not finite.
+            ``"truthful"``, a markup is not finite, or a policy draws its actions.
         TypeError
             When an entry is none of the ways of bidding.
         """

@@ -1,18 +1,12 @@
-"""The fixed randomness of an evaluation: which episodes differ, and from which seeds they are drawn."""
+"""The fixed randomness of an evaluation: from which seeds its episodes are drawn."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
-from vecmarket.config import Choice, Normal, Uniform
+from vecmarket.checks import whole_number
 
-if TYPE_CHECKING:
-    from vecmarket.config import Scenario
-
-__all__ = ["draws_anything", "evaluation_seeds"]
+__all__ = ["evaluation_seeds"]
 
 EVALUATION_STREAM = 0x766D6576
 """Sets the seeds of evaluation apart from those of training, whatever the run's seed is."""
@@ -22,27 +16,14 @@ def evaluation_seeds(episodes: int, seed: int = 0) -> list[int]:
     """Return one environment seed per evaluation episode, from a stream of its own.
 
     The same for every training run: they depend on `seed`, the evaluation seed, alone.
+
+    Raises
+    ------
+    ValueError
+        When a number is negative.
+    TypeError
+        When one is no whole number.
     """
+    episodes, seed = whole_number("episodes", episodes, least=0), whole_number("seed", seed, least=0)
     state = np.random.SeedSequence([EVALUATION_STREAM, seed]).generate_state(episodes, np.uint64)
     return [int(s) for s in state >> np.uint64(1)]
-
-
-def draws_anything(scenario: Scenario) -> bool:
-    """Tell whether two episodes from one hour can differ: noise, a distribution, ties broken at random."""
-    return scenario.demand.noise != 0 or scenario.rules.tie_break == "random" or _has_distribution(scenario)
-
-
-def _has_distribution(value: Any) -> bool:
-    if isinstance(value, Uniform | Normal | Choice):
-        return True
-    if dataclasses.is_dataclass(value):
-        return any(_has_distribution(getattr(value, f.name)) for f in dataclasses.fields(value))
-    if isinstance(value, dict):
-        return any(_has_distribution(v) for v in value.values())
-    # A fleet is a tuple of generators; a series is a tuple of plain numbers, told by its first entry.
-    return (
-        isinstance(value, tuple)
-        and bool(value)
-        and dataclasses.is_dataclass(value[0])
-        and any(_has_distribution(v) for v in value)
-    )

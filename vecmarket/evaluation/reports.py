@@ -142,7 +142,7 @@ def print_profile(evaluation: ProfileEvaluation, console: Console | None = None)
 
 def _caption(evaluation: ProfileEvaluation) -> str:
     relative = evaluation.relative_exploitability
-    share = "" if relative is None else f" ({100 * relative:.1f} % of profits)"
+    share = "" if relative is None else f" ({100 * relative:.1f} % of the deviators' profits)"
     text = (
         f"Exploitability {evaluation.exploitability:,.1f} $/h{share}: the sum of the gains from deviating. "
     )
@@ -229,6 +229,7 @@ def rounds_tables(rounds: Rounds, *, window: int = 5, tolerance: float = 0.01) -
         "round": list(range(len(rounds))),
         "price": rounds.price.tolist(),
         "exploitability": rounds.exploitability.tolist(),
+        "exploitability_share": (100 * rounds.relative_exploitability).tolist(),
     }
     for what in ("profit", "gain"):
         for place, name in enumerate(rounds.agents):
@@ -274,8 +275,8 @@ def print_rounds(
     from rich.table import Table as RichTable
 
     judged = rounds.dynamics(window=window, tolerance=tolerance)
-    last, earned = float(rounds.exploitability[-1]), float(rounds.profit[-1].sum())
-    far = f", exploitability {100 * last / earned:.1f} % of profits" if earned > 0 else ""
+    last = float(rounds.relative_exploitability[-1])
+    far = "" if math.isnan(last) else f", exploitability {100 * last:.1f} % of the deviators' profits"
     table = RichTable(
         title=f"{len(rounds)} rounds: {rounds.verdict(window=window, tolerance=tolerance)}{far}",
         caption="Mean price, $/MWh; mean profits and exploitability, $/h.\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,29 +68,43 @@ class Rounds:
 
     @classmethod
     def of(
-        cls, evaluations: Sequence[ProfileEvaluation], actions: NDArray[np.float64] | None = None
+        cls, evaluations: Iterable[ProfileEvaluation], actions: NDArray[np.float64] | None = None
     ) -> Rounds:
-        """Return the rounds whose profiles were evaluated, one evaluation per round.
+        """Return the rounds whose profiles were evaluated, one evaluation per round; none of them is kept.
 
         Raises
         ------
         ValueError
             When there is none, or the agents differ.
         """
-        if not evaluations:
-            raise ValueError("evaluations: must hold at least one round")
-        agents = evaluations[0].agents
+        agents: tuple[str, ...] | None = None
+        price, profit, gain, exploitability = [], [], [], []
         for i, evaluation in enumerate(evaluations):
+            agents = agents or evaluation.agents
             if evaluation.agents != agents:
                 raise ValueError(f"evaluations[{i}]: has other agents than the first")
+            price.append(evaluation.played.price.mean())
+            profit.append(evaluation.played.profit.mean(axis=(0, 1)))
+            gain.append(evaluation.gains)
+            exploitability.append(evaluation.exploitability)
+        if agents is None:
+            raise ValueError("evaluations: must hold at least one round")
         return cls(
             agents=agents,
-            price=np.array([e.played.price.mean() for e in evaluations]),
-            profit=np.stack([e.played.profit.mean(axis=(0, 1)) for e in evaluations]),
-            gain=np.stack([e.gains for e in evaluations]),
-            exploitability=np.array([e.exploitability for e in evaluations]),
+            price=np.array(price),
+            profit=np.stack(profit),
+            gain=np.stack(gain),
+            exploitability=np.array(exploitability),
             actions=actions,
         )
+
+    @property
+    def relative_exploitability(self) -> NDArray[np.float64]:
+        """Exploitability over the deviators' profits, (R,); NaN where these are not positive."""
+        own = np.where(np.isnan(self.gain), 0.0, self.profit).sum(axis=1)
+        share: NDArray[np.float64] = np.full(len(own), np.nan)
+        np.divide(self.exploitability, own, out=share, where=own > 0)
+        return share
 
     def __len__(self) -> int:
         return len(self.price)

@@ -140,6 +140,7 @@ def _caption(evaluation: Evaluation) -> str:
     where = f" on {days} days that training leaves out" if evaluation.held_out else ""
     return (
         f"{played}{where}. Best reply: by profit (its return: by reward), hour by hour, over a grid. "
+        "Return: rewards, which are profit less penalties, also in hours in which the unit stands still. "
         "While running: mean over the hours with dispatch > 0. "
         "Welfare loss: extra production cost against truthful bidding."
     )

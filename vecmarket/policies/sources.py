@@ -6,6 +6,7 @@ Nothing here imports torch before a checkpoint is read.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ __all__ = [
     "of_file",
     "of_module",
     "read_file",
+    "refuse_module",
     "write_file",
 ]
 
@@ -41,6 +43,22 @@ _BUFFERS = {
     "high": "action_high",
 }
 """Names of a policy's arrays in an `ActorCritic`."""
+
+
+def refuse_module(where: str, policy: Any) -> None:
+    """Refuse a torch module where a function of arrays is wanted: it takes tensors.
+
+    Raises
+    ------
+    TypeError
+        When it is a module; the message says what to hand in instead.
+    """
+    torch = sys.modules.get("torch")  # who has a module has imported it
+    if torch is not None and isinstance(policy, torch.nn.Module):
+        raise TypeError(
+            f"{where}: must be a function of numpy arrays, got the torch module {type(policy).__name__}; "
+            "MlpPolicy.from_torch(module) makes one of it"
+        )
 
 
 def of_module(module: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _CAPACITY = ("pmax_mw", "capacity_mw")
 _SRMC = ("mc_usd_per_mwh", "srmc")
 _DEMAND = ("load_mw", "demand_mw")
 _TIMESTAMP = "timestamp"
+_HOUR = timedelta(hours=1)
 # Not among them: csp_inflow_mw. It is heat that a solar plant's store takes in, not electricity.
 _RENEWABLES = ("wind_mw", "pv_mw", "rtpv_mw", "hydro_mw")
 
@@ -68,7 +69,7 @@ def from_csv(
         Columns of `renewables`.
     first_hour
         Hour of the week of the first row, 0 = Monday 00:00; taken from the first timestamp unless given, and
-        0 where there is none.
+        0 where there is none. Where it is given, timestamps are not read: rows count as hours as they stand.
     noise
         Standard deviation of the hourly demand noise as a share of the largest demand.
     horizon, episode_start
@@ -86,7 +87,8 @@ def from_csv(
         When a path is no path, or a column's name no text.
     ValueError
         When a table is empty, lacks a column (the message names those it has), has a bad number or a unit
-        twice (it names the lines), or when the hourly tables differ in length.
+        twice (it names the lines), when timestamps are not one hour apart in every row (a missing hour, one
+        that stands there twice), or when the hourly tables differ in length.
     """
     units = _read("fleet", fleet)
     names = units.texts(_columns("name_column", name_column, _NAME))
@@ -233,21 +235,34 @@ def _output(renewables: _Table, columns: Sequence[str], hours: _Table) -> NDArra
 def _hour_of_week(hours: _Table, timestamp_column: str | None) -> int:
     """Return the hour of the week of the first timestamp, 0 = Monday 00:00, and 0 without timestamps.
 
-    The second timestamp tells a table of hours from one of shorter or longer steps, which is refused.
+    Every row has to be one hour after the one before it. Timestamps with a zone are compared as points in
+    time, so that clocks that change are fine; without one they are taken for clocks that never do.
     """
     if timestamp_column is None and _TIMESTAMP not in hours.columns:
         return 0
     column = hours.find(_columns("timestamp_column", timestamp_column, (_TIMESTAMP,)))
-    first = _timestamp(hours, 0, column)
-    if len(hours.rows) > 1 and (step := _timestamp(hours, 1, column) - first) != timedelta(hours=1):
-        raise ValueError(f"{hours.place(1, column)}: rows must be one hour apart, got {step}")
+    first = before = _timestamp(hours, 0, column)
+    for row in range(1, len(hours.rows)):
+        now = _timestamp(hours, row, column)
+        zones_agree = (now.tzinfo is None) == (before.tzinfo is None)
+        if not zones_agree or now - before != _HOUR:
+            place = hours.place(row, column)
+            one, two = (hours.rows[r][column].strip() for r in (row - 1, row))
+            if not zones_agree:
+                raise ValueError(
+                    f"{place}: all rows must have a time zone, or none, got {two!r} after {one!r}"
+                )
+            step = now - before
+            apart = f"-{-step}" if step < timedelta(0) else str(step)
+            raise ValueError(f"{place}: rows must be one hour apart, got {apart} from {one!r} to {two!r}")
+        before = now
     return first.weekday() * 24 + first.hour
 
 
 def _timestamp(hours: _Table, row: int, column: int) -> datetime:
     text = hours.rows[row][column].strip()
     try:
-        # Python 3.10 does not read the Z of UTC; day and hour are the table's own in any case.
-        return datetime.fromisoformat(text.removesuffix("Z"))
+        # Python 3.10 does not read the Z of UTC.
+        return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
     except ValueError:
         raise ValueError(f"{hours.place(row, column)}: not a timestamp in ISO 8601: {text!r}") from None

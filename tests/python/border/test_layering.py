@@ -27,7 +27,7 @@ PYTHON: dict[str, set[str]] = {
     "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
     "training": {"_core", "config", "files", "policies", "scenarios", "envs"},
-    "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs"},
+    "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs", "policies"},
     "__init__": {"_core", "clearing", "config", "engine", "envs", "policies", "replay"},
 }
 # These stand on top of everything.

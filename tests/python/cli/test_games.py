@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,44 @@ def test_every_schedule_ends_with_the_rounds_and_a_table(
 
     assert main(["evaluate", str(run)]) == 0
     assert table(capsys.readouterr().out) == table(text)
+
+
+def test_rounds_and_profile_agree_on_a_scenario_with_days(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "--game", "simultaneous", "--scenario", "ieee-rts", "--agents", "U350_1", "U155_1"]
+    argv += ["--rounds", "1", "--round-steps", str(4 * 16 * 24), "--num-envs", "16", "--ppo.hidden", "8"]
+    argv += ["--no-progress", "--no-tensorboard", "--out", str(tmp_path), "--name", "run"]
+    assert main(argv) == 0
+    run = tmp_path / "run"
+    with (run / "market.csv").open() as file:
+        market = next(csv.DictReader(file))
+    first, last = rounds(run / "judged")
+    for key in ("price", "exploitability", "exploitability_share"):
+        assert last[key] == market[key]
+    honest = float(market["price"]) - float(market["price_increase"])
+    assert float(first["price"]) == pytest.approx(honest, abs=1e-3)  # nobody has learned yet
+    for row in rounds(run):
+        assert float(row["price"]) == pytest.approx(float(market["price"]), rel=1e-4)
+    share = f"{float(market['exploitability_share']):.1f} % of the deviators' profits"
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.count(share) == 2
+
+
+def test_a_missing_round_is_named_and_nothing_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments("iterated", tmp_path), "--rounds", "3", "--patience", "0"]) == 0
+    run = tmp_path / "run"
+    shutil.rmtree(run / "round-0002")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    capsys.readouterr()
+    assert main(["evaluate", str(run)]) == 2
+    said = capsys.readouterr()
+    assert "round-0002" in said.err
+    assert "round 2 of the run's 3 is missing" in said.err
+    assert said.out == ""
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 def test_progress_names_round_and_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 import vecmarket as vm
 from evaluation.markets import offer, one_hour
-from vecmarket.evaluation import Evaluation, Metric, evaluate, truthful
+from vecmarket.evaluation import Evaluation, Metric, evaluate, evaluate_profile, truthful
 from vecmarket.scenarios.days import evaluation_days
 
 # float32 actions place an offer to about 1e-5 $/MWh
 CENT = 0.01
+
+DRAWN = vm.MlpPolicy([np.zeros((2, 7))], [np.zeros(2)])
 
 THREE = [(50.0, 10.0), (50.0, 20.0), (50.0, 40.0)]
 
@@ -71,14 +73,14 @@ def test_offers_that_are_not_called_count_neither_as_withheld_nor_as_markup() ->
     result = evaluate(market, 2, lambda observations: next(hours)(observations))
     assert result.policy.dispatch[0].tolist() == pytest.approx([0.0, 25.0])
     assert metric(result, "withheld").policy == pytest.approx(20.0, abs=1e-4)
-    assert metric(result, "markup").policy == pytest.approx(5.0, abs=CENT)
+    assert metric(result, "offer_markup").policy == pytest.approx(5.0, abs=CENT)
     assert metric(result, "withheld").truthful == 0.0
-    assert metric(result, "markup").truthful == 0.0
+    assert metric(result, "offer_markup").truthful == 0.0
 
 
 def test_a_unit_that_never_runs_has_neither_withheld_nor_markup() -> None:
     result = evaluate(one_hour(THREE, 60.0), 2, offer(30.0, withheld=0.8))
-    for key in ("withheld", "markup", "lerner"):
+    for key in ("withheld", "offer_markup", "markup", "lerner"):
         assert metric(result, key).policy is None
 
 
@@ -89,6 +91,40 @@ def test_pay_as_bid_pays_each_its_own_offer() -> None:
     assert metric(result, "consumer_cost").policy == pytest.approx(15.0 * 50.0 + 20.0 * 30.0, abs=1.0)
     # Dear but half sold beats cheap and sold out: (40 - 10) * 30 against (20 - 10) * 50.
     assert metric(result, "profit").best == pytest.approx(900.0, abs=0.1)
+
+
+def test_the_lerner_index_is_of_what_the_unit_itself_is_paid() -> None:
+    # Paid 15 at a cost of 10, whatever the dearest offer that runs is (20); it says nothing about this unit.
+    result = evaluate(one_hour(THREE, 80.0, pricing="pay_as_bid"), 0, offer(5.0))
+    assert metric(result, "price").policy == 20.0
+    assert metric(result, "lerner").policy == pytest.approx(1 / 3, abs=1e-3)
+    assert metric(result, "lerner").truthful == 0.0
+    assert metric(result, "markup").policy == pytest.approx(5.0, abs=CENT)
+
+
+def test_markup_and_lerner_index_are_by_dispatch() -> None:
+    # 50 MW at a price of 20, then 30 MW at 40 (all that the other two leave of 80).
+    market = one_hour([(50.0, 10.0), (10.0, 5.0), (100.0, 20.0), (40.0, 1.0)], 110.0)
+    result = evaluate(market, 0, truthful)
+    assert metric(result, "lerner").policy == pytest.approx(0.5)
+    demand = dataclasses.replace(market.demand, series_mw=(110.0, 80.0))
+    result = evaluate(market.replace(demand=demand, horizon=2), 0, truthful)
+    # 50 MW at 20 and 30 MW at 10, its own cost: 50 / 80 of (20 - 10) / 20, and of 10 $/MWh.
+    assert result.policy.dispatch[0].tolist() == [50.0, 30.0]
+    assert metric(result, "lerner").policy == pytest.approx(50 / 80 / 2)
+    assert metric(result, "markup").policy == pytest.approx(50 / 80 * 10)
+
+
+@pytest.mark.parametrize("pricing", ["uniform", "pay_as_bid"])
+def test_a_name_means_the_same_for_a_learner_and_in_a_profile(pricing: str) -> None:
+    scenario = vm.Scenario.default().replace(rules=vm.MarketRules(pricing=pricing))
+    policy = offer(12.0, withheld=0.3)
+    alone = evaluate(scenario, "G2", policy, episodes=16)
+    figures = evaluate_profile(scenario, {"G2": policy}, episodes=16, deviators="G2").figures
+    for key in ("profit", "dispatch", "withheld", "offer_markup", "markup", "lerner"):
+        assert metric(alone, key).policy == pytest.approx(figures.overall(key, 2), rel=1e-9), key
+    for key in ("price", "consumer_cost", "production_cost", "welfare_loss", "unserved"):
+        assert metric(alone, key).policy == pytest.approx(figures.overall(key), rel=1e-9, abs=1e-9), key
 
 
 def test_without_an_attainable_gain_there_is_no_share() -> None:
@@ -171,10 +207,35 @@ def test_the_tables_of_rts_gmlc_can_be_judged(rts_gmlc: Path) -> None:
         ({"days": (400,)}, r"days\[0\]: must be in 0\.\.363"),
         ({"days": ()}, "days"),
         ({"episodes": 0}, "episodes"),
-        ({"policy": lambda observations: np.zeros((1, 2), np.float32)}, "actions"),
+        ({"days": (-1,)}, r"days\[0\]: must be at least 0, got -1"),
+        ({"days": (0.5,)}, r"days\[0\]: must be a whole number, got 0.5"),
+        ({"episodes": 2.5}, r"episodes: must be a whole number, got 2\.5"),
+        ({"seed": -1}, "seed: must be at least 0, got -1"),
+        ({"policy": lambda seen: np.zeros((1, 2), np.float32)}, r"policy, step 0: must have shape \(2, 2\)"),
+        ({"policy": lambda seen: np.zeros((2, 2), complex)}, "policy, step 0: must be real numbers"),
+        ({"policy": lambda seen: np.full((2, 2), "a")}, "policy, step 0: must be real numbers"),
+        ({"policy": lambda seen: np.full((2, 2), np.nan)}, "must be finite"),
+        ({"policy": DRAWN.stochastic()}, r"policy: draws its actions.*policy\.deterministic\(\)"),
+        ({"policy": vm.PolicyPool([5.0])}, "policy: must be a function of observations .*, got PolicyPool"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
     given = {"learner": "U350_1", "policy": truthful, "days": (42, 43)} | arguments
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         evaluate(vm.Scenario.ieee_rts(), **given)
+
+
+def test_a_torch_module_is_refused_with_what_to_do() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(7, 2))
+    scenario = vm.Scenario.default()
+    for where, call in (
+        ("policy", lambda m: evaluate(scenario, "G4", m, episodes=2)),
+        (r"rivals\['G3'\]", lambda m: evaluate(scenario, "G4", truthful, rivals={"G3": m}, episodes=2)),
+        (r"profile\['G3'\]", lambda m: evaluate_profile(scenario, {"G3": m}, episodes=2)),
+        (r"profile\['G0'\]", lambda m: evaluate_profile(scenario, m, episodes=2)),
+        (r"rivals\['G0'\]", lambda m: vm.MarketVectorEnv(2, scenario, learner="G4", rivals=m)),
+    ):
+        with pytest.raises(TypeError, match=rf"{where}: .* torch module Sequential; MlpPolicy\.from_torch"):
+            call(module)
+        call(vm.MlpPolicy.from_torch(module))

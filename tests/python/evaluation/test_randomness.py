@@ -4,7 +4,7 @@ import pytest
 
 import vecmarket as vm
 from vecmarket.evaluation import evaluation_seeds
-from vecmarket.evaluation.randomness import draws_anything
+from vecmarket.scenarios.randomness import draws_anything
 
 
 def test_seeds_are_fixed_distinct_and_a_longer_list_starts_the_same() -> None:

@@ -187,6 +187,19 @@ def test_rounds_that_do_not_fit_are_refused() -> None:
         Rounds.of([five, four])
 
 
+def test_exploitability_is_a_share_of_the_deviators_profits() -> None:
+    scenario = vm.Scenario.default()
+    found = evaluate_profile(scenario, {"G3": 5.0, "G4": 30.0}, episodes=8, deviators=("G3", "G4"))
+    deviators = found.played.profit[:, :, 3:].mean(axis=(0, 1)).sum()
+    (share,) = Rounds.of(iter([found])).relative_exploitability
+    assert share == pytest.approx(found.exploitability / deviators)
+    assert share == pytest.approx(found.relative_exploitability)
+    assert deviators < 0.9 * found.figures.overall("profit")
+    nobody_earns = evaluate_profile(scenario, None, episodes=8, deviators="G4")
+    assert nobody_earns.relative_exploitability is None
+    assert np.isnan(Rounds.of([nobody_earns]).relative_exploitability).all()
+
+
 def test_dynamics_are_plain_values(cycle: Rounds) -> None:
     for dynamics in cycle.dynamics().values():
         assert isinstance(dynamics, Dynamics)

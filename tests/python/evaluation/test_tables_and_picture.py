@@ -39,13 +39,29 @@ def test_the_table_names_its_columns_rows_and_units(year: Evaluation) -> None:
         "$/MWh",
         "U350_1",
         "withheld while running",
-        "markup while running",
+        "offer - SRMC while running",
+        "markup over SRMC",
         "share of attainable",
     ):
         assert word in text
     profit = next(m for m in year.metrics() if m.key == "profit")
     assert f"{profit.truthful:,.1f}" in text
     assert f"{profit.policy:,.1f}" in text
+
+
+def test_the_caption_says_why_the_share_in_return_is_another(year: Evaluation) -> None:
+    assert "Return: rewards, which are profit less penalties" in " ".join(printed(year).split())
+    # With a penalty on dear offers, a price asked around the clock costs return but no profit.
+    always = one_hour([(50.0, 10.0), (50.0, 20.0), (50.0, 40.0)], 60.0)
+    demand = dataclasses.replace(always.demand, series_mw=(60.0, 125.0))
+    always = always.replace(demand=demand, horizon=2)
+    free = evaluate(always, 2, offer(40.0))
+    assert free.return_share == pytest.approx(free.profit_share, abs=1e-4)
+    fined = evaluate(always.replace(reward=vm.Reward(bid_penalty=0.01, scale=1.0)), 2, offer(40.0))
+    assert fined.profit_share == pytest.approx(free.profit_share, abs=1e-4)
+    assert fined.return_share is not None
+    assert fined.profit_share is not None
+    assert fined.return_share < fined.profit_share - 0.005
 
 
 def test_the_table_fits_eighty_columns(year: Evaluation) -> None:
@@ -76,7 +92,8 @@ def test_files_hold_what_was_played(year: Evaluation, tmp_path: Path) -> None:
     assert {int(r["day"]) for r in rows} == {42, 43}
 
     assert stored["metrics"]["withheld"]["label"] == "withheld while running"
-    assert stored["metrics"]["markup"]["label"] == "markup while running"
+    assert stored["metrics"]["offer_markup"]["label"] == "offer - SRMC while running"
+    assert stored["metrics"]["markup"]["label"] == "markup over SRMC"
 
 
 def test_files_are_replaced_whole_and_nothing_is_left_beside(year: Evaluation, tmp_path: Path) -> None:

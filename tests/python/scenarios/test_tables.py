@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -122,6 +123,57 @@ def test_rows_that_are_not_hours_are_refused(table):
         ValueError, match=r"line 3, column 'timestamp': rows must be one hour apart, got 0:05:00"
     ):
         from_csv(table("fleet.csv", PLAIN_FLEET), demand, horizon=2, episode_start="first")
+
+
+def hourly(stamps: list[str]) -> str:
+    return "timestamp,load_mw\n" + "".join(f"{stamp},80\n" for stamp in stamps)
+
+
+DAY = [f"2020-01-01T{hour:02}:00" for hour in range(24)]
+BAD_HOURS = {
+    "missing": (
+        [*DAY[:10], *DAY[11:]],
+        "line 12, column 'timestamp': rows must be one hour apart, got 2:00:00 "
+        "from '2020-01-01T09:00' to '2020-01-01T11:00'",
+    ),
+    "twice": (
+        [*DAY[:10], DAY[9], *DAY[10:]],
+        "line 12, column 'timestamp': rows must be one hour apart, got 0:00:00 "
+        "from '2020-01-01T09:00' to '2020-01-01T09:00'",
+    ),
+    "backwards": (
+        [*DAY[:10], DAY[7], *DAY[8:]],
+        "line 12, column 'timestamp': rows must be one hour apart, got -2:00:00 "
+        "from '2020-01-01T09:00' to '2020-01-01T07:00'",
+    ),
+    "the last": ([*DAY[:23], "2020-01-02T00:00"], "line 25, column 'timestamp': rows must be one hour apart"),
+    "no timestamp": (
+        [*DAY[:10], "later"],
+        "line 12, column 'timestamp': not a timestamp in ISO 8601: 'later'",
+    ),
+    "a zone once": (
+        [*DAY[:2], f"{DAY[2]}Z"],
+        "line 4, column 'timestamp': all rows must have a time zone, or none, got "
+        "'2020-01-01T02:00Z' after '2020-01-01T01:00'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("stamps", "message"), BAD_HOURS.values(), ids=BAD_HOURS.keys())
+def test_every_row_must_be_one_hour_after_the_last(table, stamps, message):
+    fleet, demand = table("fleet.csv", PLAIN_FLEET), table("demand.csv", hourly(stamps))
+    with pytest.raises(ValueError, match=re.escape(f"{demand}, {message}")):
+        from_csv(fleet, demand, horizon=2)
+    # Whoever says the first hour wants the rows as they stand.
+    scenario = from_csv(fleet, demand, horizon=2, first_hour=5)
+    assert (len(scenario.demand.series_mw), scenario.demand.first_hour) == (len(stamps), 5)
+
+
+def test_clocks_that_change_are_fine_with_a_zone(table):
+    spring = ["2024-03-31T01:00+01:00", "2024-03-31T03:00+02:00", "2024-03-31T02:00Z"]
+    demand = table("demand.csv", hourly(spring))
+    scenario = from_csv(table("fleet.csv", PLAIN_FLEET), demand, horizon=2, episode_start="first")
+    assert scenario.demand.first_hour == 6 * 24 + 1
 
 
 HEADER = "name,capacity_mw,srmc\n"

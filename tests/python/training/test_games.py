@@ -16,6 +16,7 @@ import vecmarket as vm
 from core.scenes import still as still_market
 from training.toys import same_weights
 from vecmarket import _core
+from vecmarket.scenarios.days import evaluation_days
 from vecmarket.training import PPO, ActorCritic, NativePPO, PPOConfig, TrainConfig
 from vecmarket.training.batched import BatchedPPO
 from vecmarket.training.config import Backend
@@ -238,11 +239,21 @@ def test_gains_are_measured_on_days_that_judge_nothing() -> None:
     scenario = vm.Scenario.ieee_rts()
     train = FixedEpisodes.of_training(scenario, 64)
     judge = FixedEpisodes.of_evaluation(scenario, 64)
-    assert len(train.days) == len(judge.days) == 64
+    assert len(train.days) == 64
     assert not set(train.days) & set(judge.days)
     assert not set(train.seeds) & set(judge.seeds)
     assert max(train.days) - min(train.days) > 300
     assert judge == FixedEpisodes.of_evaluation(scenario, 64)
+
+
+def test_a_day_without_draws_is_played_once() -> None:
+    scenario = vm.Scenario.ieee_rts()
+    assert FixedEpisodes.of_evaluation(scenario, 64).days == evaluation_days(scenario)
+    assert len(FixedEpisodes.of_evaluation(scenario, 8).days) == 8
+    short = scenario.replace(demand=vm.Demand(scenario.demand.series_mw[: 3 * 24]))
+    assert FixedEpisodes.of_training(short, 64).days == (0, 1, 2)
+    noisy = scenario.replace(demand=vm.Demand(scenario.demand.series_mw, noise=0.05))
+    assert len(FixedEpisodes.of_evaluation(noisy, 64).days) == 64
 
 
 # Several learners in the same markets

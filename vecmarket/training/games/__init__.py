@@ -5,7 +5,7 @@ from __future__ import annotations
 from vecmarket.training.games.best_response import BestResponse
 from vecmarket.training.games.config import GameConfig, GameRun
 from vecmarket.training.games.episodes import FixedEpisodes, Outcome
-from vecmarket.training.games.folder import load_profile
+from vecmarket.training.games.folder import load_profile, load_rounds
 from vecmarket.training.games.jobs import Job, TrainingJobs, train_jobs
 from vecmarket.training.games.strategies import Pool, Strategy, frozen
 from vecmarket.training.games.together import Together
@@ -25,6 +25,7 @@ __all__ = [
     "TrainingJobs",
     "frozen",
     "load_profile",
+    "load_rounds",
     "make_game",
     "play_game",
     "train_jobs",

@@ -66,7 +66,9 @@ class GameConfig:
     pool
         Past policies that a mixture of fictitious play is drawn from, the newest; 0 for all.
     episodes
-        Fixed episodes on which gains are measured, and as many on which each round is judged.
+        Fixed episodes of training days on which gains are measured, and as many of evaluation days for the
+        profits and prices in rounds.csv; fewer where the scenario draws nothing and has fewer days. The
+        exact best responses at the end do not depend on it: they are found on every evaluation day.
 
     Raises
     ------

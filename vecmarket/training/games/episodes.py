@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vecmarket import _core
 from vecmarket.config import Scenario
 from vecmarket.scenarios.days import evaluation_days, training_days
+from vecmarket.scenarios.randomness import draws_anything
 from vecmarket.training.games.draws import environment_seeds
 from vecmarket.training.games.strategies import Pool, Strategy, as_bid, frozen
 
@@ -61,15 +62,28 @@ class FixedEpisodes:
 
     @classmethod
     def of_training(cls, scenario: Scenario, episodes: int, threads: int = 1) -> FixedEpisodes:
-        """Return episodes on the days that training plays: what to change to is part of learning."""
+        """Return episodes on the days that training plays: what to change to is part of learning.
+
+        `episodes` at most: where nothing is drawn, a day is played once.
+        """
         days = training_days(scenario) or evaluation_days(scenario)
-        return cls(scenario, _spread(days, episodes), environment_seeds(episodes, _FOR_GAINS), threads)
+        return cls._of(scenario, days, episodes, _FOR_GAINS, threads)
 
     @classmethod
     def of_evaluation(cls, scenario: Scenario, episodes: int, threads: int = 1) -> FixedEpisodes:
-        """Return episodes on the days that training leaves out, where the scenario has such days."""
-        days = _spread(evaluation_days(scenario), episodes)
-        return cls(scenario, days, environment_seeds(episodes, _FOR_ROUNDS), threads)
+        """Return episodes on the days that training leaves out, where the scenario has such days.
+
+        `episodes` at most: where nothing is drawn, a day is played once.
+        """
+        return cls._of(scenario, evaluation_days(scenario), episodes, _FOR_ROUNDS, threads)
+
+    @classmethod
+    def _of(
+        cls, scenario: Scenario, days: Sequence[int], episodes: int, purpose: int, threads: int
+    ) -> FixedEpisodes:
+        if not draws_anything(scenario):
+            episodes = min(episodes, len(days))  # a day again is the same day, and would count double
+        return cls(scenario, _spread(days, episodes), environment_seeds(episodes, purpose), threads)
 
     def play(self, profile: Sequence[Strategy | Pool]) -> Outcome:
         """Play one strategy or mixture per agent through all episodes, policies by their mean actions."""

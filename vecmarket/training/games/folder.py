@@ -30,7 +30,7 @@ from vecmarket.training.games.players import GameLearner, Row
 from vecmarket.training.games.strategies import Pool, Strategy, still
 from vecmarket.training.policy import ActorCritic, load_policy, save_policy
 
-__all__ = ["PROFILE_FILE", "ROUNDS_FILE", "load_profile", "write_round", "write_rows"]
+__all__ = ["PROFILE_FILE", "ROUNDS_FILE", "load_profile", "load_rounds", "write_round", "write_rows"]
 
 PROFILE_FILE = "profile.json"
 ROUNDS_FILE = "rounds.csv"
@@ -105,6 +105,30 @@ def load_profile(run: Path, round_: int | None = None) -> list[Strategy | Pool]:
         ]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a profile: {error}") from error
+
+
+def load_rounds(run: Path) -> list[list[Strategy | Pool]]:
+    """Return how every agent bids, by place, at the end of each round, from the first to the newest.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the run has no round yet, or one of its rounds or a policy is missing.
+    ValueError
+        When a file is damaged.
+    """
+    path = run / PROFILE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such profile; a run has one once its first round is over")
+    try:
+        count = int(json.loads(path.read_text(encoding="utf-8"))["round"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a profile: {error}") from error
+    missing = [r for r in range(1, count + 1) if not (run / _folder(r) / PROFILE_FILE).is_file()]
+    if missing:
+        file = run / _folder(missing[0]) / PROFILE_FILE
+        raise FileNotFoundError(f"{file}: round {missing[0]} of the run's {count} is missing")
+    return [load_profile(run, r) for r in range(1, count + 1)]
 
 
 def _folder(round_: int) -> str:
