@@ -75,8 +75,8 @@ METHODS = (
     Method(
         NATIVE,
         trained_by("own", "train_native"),
-        "`NativePPO` with `market_ppo()` in `MarketVectorEnv`: market, networks and update in the core; for agent "
-        f'{HARD} alone `activation="relu"` and `log_std_power=2`',
+        "`NativePPO` with `market_ppo()` in `MarketVectorEnv`: market, networks and update in the core; "
+        f'for agent {HARD} alone `activation="relu"` and `log_std_power=2`',
         OURS,
     ),
     Method(

@@ -139,10 +139,10 @@ def market_ppo() -> PPOConfig:
     the clock move on as they would have, so the best offer is the one that earns most in its own hour, and
     any later reward in an advantage is noise. A scenario whose hours are linked (storage) needs another.
 
-    The spread of the policy falls on a schedule. In many hours the profitable offers lie between two costs
-    a few $/MWh apart, and an offer above them earns nothing. A spread that is learned shrinks as fast as the
-    dear peak hours ask for, before the cheaper hours have found their step; under a slow and even fall every
-    hour's offer can follow its own narrowing optimum.
+    The spread of the policy falls on a schedule, slowly at first. In many hours the profitable offers lie
+    between two costs a few $/MWh apart, and an offer above them earns nothing. A spread that is learned
+    shrinks as fast as the dear peak hours ask for, before the cheaper hours have found their step; under a
+    schedule every hour's offer can follow its own narrowing optimum.
 
     Many small updates do better than few large ones: 64 environments to an update (the default of
     `TrainConfig`) and small steps. ``docs/training.md`` has the measurements.
@@ -157,6 +157,7 @@ def market_ppo() -> PPOConfig:
         observation_range=4.0,
         initial_log_std=0.0,
         final_log_std=-5.0,
+        log_std_power=1.5,
     )
 
 
