@@ -47,6 +47,7 @@ TOGETHER = dataclasses.replace(
     observation_range=3.0,
     initial_log_std=0.0,
     final_log_std=-6.0,
+    log_std_power=1.0,
 )
 RESPONSES = dataclasses.replace(TOGETHER, initial_log_std=-2.0)
 THREE_FIRMS: Figures = {"capacity": [50, 50, 50], "cost": [12, 12, 12], "cap": 60}  # as LOW_DEMAND's cap
