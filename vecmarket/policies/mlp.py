@@ -167,7 +167,8 @@ class MlpPolicy:
         Raises
         ------
         TypeError
-            When a module is none of these.
+            When the module is none of these, or computes something else than its layers one after another: a
+            ``forward`` of its own, or forward hooks.
         ValueError
             When the layers do not alternate or do not fit.
         """
