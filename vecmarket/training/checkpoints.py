@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,9 @@ class Checkpoint:
     seconds: float
 
 
-def checkpoint_path(run: Path) -> Path:
+def checkpoint_path(run: str | os.PathLike[str]) -> Path:
     """Return the checkpoint of a run, given by its folder or by the file itself."""
+    run = Path(run)
     return run / CHECKPOINT_FILE if run.is_dir() else run
 
 

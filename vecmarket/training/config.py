@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -270,8 +271,8 @@ class TrainConfig:
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
         """Read settings that `to_json` wrote; a ValueError names what is wrong."""
+        values = json_object(text, "training run", ("ppo",))
         try:
-            values = json.loads(text)
             ppo = _from_mapping(PPOConfig, values.pop("ppo"), "ppo.")
             paths = {
                 key: Path(values.pop(key))
@@ -279,9 +280,32 @@ class TrainConfig:
                 if values.get(key)
             }
             config: TrainConfig = _from_mapping(cls, {**values, **paths, "ppo": ppo}, "")
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        except TypeError as error:
             raise ValueError(f"settings: not a training run's: {error}") from error
         return config
+
+
+def json_object(text: str, whose: str, parts: Sequence[str]) -> dict[str, Any]:
+    """Return the object that JSON text of settings holds, some entries of which are objects themselves.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    wrong = f"settings: not a {whose}'s"
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{wrong}: no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{wrong}: must be a JSON object, is {type(values).__name__}")
+    for part in parts:
+        if part not in values:
+            raise ValueError(f"{wrong}: {part!r} is missing")
+        if not isinstance(values[part], dict):
+            raise ValueError(f"{wrong}: {part!r} must be an object, is {values[part]!r}")
+    return values
 
 
 def _from_mapping(cls: Any, values: dict[str, Any], place: str) -> Any:
