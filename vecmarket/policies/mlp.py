@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +178,7 @@ class MlpPolicy:
         return cls(**(own | {name: x for name, x in given.items() if x is not None}), sampled=sampled)
 
     @classmethod
-    def load(cls, path: str | Path, *, sampled: bool = False) -> MlpPolicy:
+    def load(cls, path: str | os.PathLike[str], *, sampled: bool = False) -> MlpPolicy:
         """Read a policy from a safetensors file, as a training run and `save` write it.
 
         Raises
@@ -190,7 +191,7 @@ class MlpPolicy:
         return cls._read(path, of_file(Path(path)), sampled)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, *, sampled: bool = False) -> MlpPolicy:
+    def from_checkpoint(cls, path: str | os.PathLike[str], *, sampled: bool = False) -> MlpPolicy:
         """Read the policy of a run as its checkpoint has it; the run is its folder or the file itself.
 
         Needs torch, which the file is read with.
@@ -205,13 +206,13 @@ class MlpPolicy:
         return cls._read(path, of_checkpoint(Path(path)), sampled)
 
     @classmethod
-    def _read(cls, path: str | Path, fields: dict[str, Any], sampled: bool) -> MlpPolicy:
+    def _read(cls, path: str | os.PathLike[str], fields: dict[str, Any], sampled: bool) -> MlpPolicy:
         try:
             return cls(**fields, sampled=sampled)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: incomplete policy: {error}") from error
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the policy as a safetensors file, without whether it is sampled.
 
         Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +237,8 @@ class TrainConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("fleet", "demand", "renewables", "out"):
+            _take_path(self, name, optional=name != "out")
         for name in ("total_steps", "num_envs", "checkpoint_every"):
             _check_whole(name, getattr(self, name), 1)
         for name in ("seed", "engine_threads", "torch_threads"):
@@ -274,12 +277,7 @@ class TrainConfig:
         values = json_object(text, "training run", ("ppo",))
         try:
             ppo = _from_mapping(PPOConfig, values.pop("ppo"), "ppo.")
-            paths = {
-                key: Path(values.pop(key))
-                for key in ("fleet", "demand", "renewables", "out")
-                if values.get(key)
-            }
-            config: TrainConfig = _from_mapping(cls, {**values, **paths, "ppo": ppo}, "")
+            config: TrainConfig = _from_mapping(cls, {**values, "ppo": ppo}, "")
         except TypeError as error:
             raise ValueError(f"settings: not a training run's: {error}") from error
         return config
@@ -314,6 +312,16 @@ def _from_mapping(cls: Any, values: dict[str, Any], place: str) -> Any:
         if name not in known:
             raise ValueError(f"{place}{name}: no such setting")
     return cls(**values)
+
+
+def _take_path(settings: object, name: str, *, optional: bool) -> None:
+    """Turn a path of any kind into a `Path`."""
+    value = getattr(settings, name)
+    if value is None and optional:
+        return
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}: must be a path, got {value!r}")
+    object.__setattr__(settings, name, Path(value))
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:

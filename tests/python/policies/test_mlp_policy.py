@@ -382,6 +382,8 @@ class TestFiles:
             policy.save(tmp_path / "deep" / "policy.safetensors")
             assert vm.MlpPolicy.load(tmp_path / "deep" / "policy.safetensors") == policy
         assert os.listdir(tmp_path / "deep") == ["policy.safetensors"]
+        policy.save(str(tmp_path / "other"))
+        assert vm.MlpPolicy.load(str(tmp_path / "other")) == policy
 
     def test_a_checkpoint(self, tmp_path: Path) -> None:
         config = TrainConfig(

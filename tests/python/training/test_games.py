@@ -473,6 +473,8 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
     assert isinstance(load_profile(result.run, 1)[1], Pool)
     with pytest.raises(FileNotFoundError, match="round-0007"):
         load_profile(result.run, 7)
+    assert all(map(same, load_profile(str(result.run), round_=3)[4].members, own.members))
+    assert play_game(resume=str(result.run)).run == result.run
 
 
 def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:

@@ -26,6 +26,8 @@ from vecmarket.training import (
     as_numpy_policy,
     load_checkpoint,
     load_policy,
+    save_checkpoint,
+    save_policy,
     train,
     trainer,
 )
@@ -349,3 +351,29 @@ def test_a_scenario_of_ones_own(config, tmp_path):
     result = train(dataclasses.replace(config, scenario=str(path), total_steps=1))
     assert result.run.name == "mine-4-seed2"
     assert result.scenario == vm.Scenario.competitive()
+
+
+def test_paths_are_strings_as_well(config):
+    done = train(named(config, "done", out=str(config.out), total_steps=1))
+    assert done.config.out == config.out
+    model = load_policy(str(done.run / "policy.safetensors"))
+    copy = str(config.out / "copy.safetensors")
+    save_policy(model, copy)
+    assert same_weights(load_policy(copy), done.model)
+    checkpoint = load_checkpoint(str(done.run / "checkpoint.pt"))
+    save_checkpoint(str(config.out / "copy.pt"), checkpoint)
+    assert load_checkpoint(str(config.out / "copy.pt")).config == checkpoint.config
+    assert train(resume=str(done.run)).run == done.run
+    assert train(done.config, resume=str(done.run / "checkpoint.pt")).run == done.run
+    with pytest.raises(FileNotFoundError, match="nowhere: no such policy file"):
+        load_policy(str(config.out / "nowhere"))
+
+
+def test_tables_are_found_by_strings(config):
+    tables = {name: f"{name}.csv" for name in ("fleet", "demand", "renewables")}
+    settings = dataclasses.replace(config, scenario="csv", **tables)
+    assert settings.fleet == Path("fleet.csv")
+    assert TrainConfig.from_json(settings.to_json()) == settings
+    for name in (*tables, "out"):
+        with pytest.raises(ValueError, match=f"{name}: must be a path, got 3"):
+            dataclasses.replace(settings, **{name: 3})
