@@ -12,7 +12,7 @@ import numpy as np
 from vecmarket import _core
 from vecmarket.checks import real_array, whole_number
 from vecmarket.policies import arrays
-from vecmarket.policies.sources import ACTIVATIONS, of_checkpoint, of_file, of_module, write_file
+from vecmarket.policies.sources import ACTIVATIONS, of_checkpoint, of_file, of_module, to_file
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -220,7 +220,7 @@ class MlpPolicy:
         OSError
             When the file cannot be written.
         """
-        write_file(Path(path), self.widths, self._fields())
+        to_file(Path(path), self.widths, self._fields())
 
     @property
     def widths(self) -> tuple[int, ...]:

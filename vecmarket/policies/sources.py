@@ -5,7 +5,6 @@ Nothing here imports torch before a checkpoint is read.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,27 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecmarket.files import write_atomically
+from vecmarket.policies.files import read_file, write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
     "ACTIVATIONS",
-    "FORMAT",
-    "VERSION",
     "of_checkpoint",
     "of_file",
     "of_module",
-    "read_file",
-    "write_file",
+    "to_file",
 ]
 
 ACTIVATIONS = {"Tanh": "tanh", "ReLU": "relu", "SiLU": "silu"}
 """Activations by the names of torch's modules."""
 
-FORMAT, VERSION = "vecmarket-policy", "1"
-"""What the files of policies say they are."""
 _BUFFERS = {
     "centre": "centre",
     "scale": "scale",
@@ -87,39 +81,6 @@ def of_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
 
 
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    """Return the shape (hidden widths, activation) and the arrays by name that a policy's file holds.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file is damaged, no policy, or of another version.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such policy file")
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
-    if metadata.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {VERSION}"
-        )
-    try:
-        shape = json.loads(metadata["shape"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: incomplete policy: {error}") from error
-    return shape, tensors
-
-
 def of_checkpoint(path: Path) -> dict[str, Any]:
     """Return the arguments of `MlpPolicy` that a run's checkpoint holds; torch reads it.
 
@@ -140,7 +101,7 @@ def of_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
 
 
-def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -> None:
+def to_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -> None:
     """Write a policy as a safetensors file, beside and renamed.
 
     Raises
@@ -148,14 +109,10 @@ def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -
     OSError
         When the file cannot be written.
     """
-    import safetensors.numpy
-
-    tensors = {buffer: fields[name] for name, buffer in _BUFFERS.items()}
+    arrays = {buffer: fields[name] for name, buffer in _BUFFERS.items()}
     for i, (weight, bias) in enumerate(zip(fields["weights"], fields["biases"], strict=True)):
-        tensors |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
-    shape = {"hidden": list(widths[1:-1]), "activation": fields["activation"]}
-    metadata = {"format": FORMAT, "version": VERSION, "shape": json.dumps(shape)}
-    write_atomically(path, safetensors.numpy.save(tensors, metadata))
+        arrays |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
+    write_file(path, {"hidden": list(widths[1:-1]), "activation": fields["activation"]}, arrays)
 
 
 def _tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
