@@ -253,7 +253,7 @@ class MlpPolicy:
         Raises
         ------
         ValueError
-            When the shape does not fit or a number is not finite.
+            When the shape does not fit or a number is not finite, or beyond the range of float32.
         TypeError
             When the observations are not real numbers.
         """
