@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["action_array", "place_of", "real_array", "real_number", "whole_number"]
+__all__ = ["action_array", "place_of", "real_array", "real_number", "unfit_state", "whole_number"]
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
@@ -132,3 +132,9 @@ def action_array(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArr
     if array.shape != shape:
         raise ValueError(f"{name}: must have shape {shape}, got {array.shape}")
     return array
+
+
+def unfit_state(whose: str, error: Exception) -> ValueError:
+    """Return what to raise where a learner or a game cannot go on from a state, for the reason of `error`."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return ValueError(f"state: does not fit this {whose}: {reason}")

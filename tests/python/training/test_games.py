@@ -383,6 +383,8 @@ def test_a_game_goes_on_from_any_iteration(game: Schedule, backend: Backend) -> 
             resumed.iterate()
         assert same_games(resumed, learner)
         assert resumed.steps == learner.steps
+    with pytest.raises(ValueError, match="state: does not fit this game: 'strategies' is missing"):
+        make_game(run, DEFAULT).restore({"round": 0, "rows": []})
 
 
 def test_inertia_asks_each_agent_by_its_own_draw() -> None:
