@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["action_array", "real_array", "real_number", "whole_number"]
+__all__ = ["action_array", "place_of", "real_array", "real_number", "unfit_state", "whole_number"]
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
@@ -59,11 +59,10 @@ def real_number(name: str, value: Any) -> float:
     return number
 
 
-def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Real]:
+def real_array(name: str, values: ArrayLike, dtype: type[_Real], *, clamp: bool = False) -> NDArray[_Real]:
     """Return real numbers as an aligned, C-contiguous array, without a copy when they are one already.
 
-    A finite number beyond the range of `dtype` becomes the nearest finite one; infinities and NaN stay, for
-    the engine to refuse with their place.
+    Infinities and NaN stay, for the engine to refuse with their place.
 
     Parameters
     ----------
@@ -73,13 +72,16 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
         Anything that NumPy reads as real numbers, any shape.
     dtype
         float32 or float64.
+    clamp
+        Whether a finite number beyond the range of `dtype` becomes the nearest finite one; it is refused
+        otherwise.
 
     Raises
     ------
     TypeError
         When the values are complex, text or objects.
     ValueError
-        When the rows have different lengths.
+        When the rows have different lengths, or a finite number is beyond the range of `dtype`.
     """
     if type(values) is np.ndarray and values.dtype == dtype:
         flags = values.flags
@@ -97,14 +99,27 @@ def real_array(name: str, values: ArrayLike, dtype: type[_Real]) -> NDArray[_Rea
         converted = converted.copy()
     overflow = np.isinf(converted)
     if overflow.any():
-        overflow &= np.isfinite(given)
+        overflow &= np.isfinite(given).reshape(overflow.shape)
+        if not clamp and overflow.any():
+            place = place_of(name, overflow.reshape(given.shape))
+            value, most = given.ravel()[overflow.ravel()][0], np.finfo(dtype).max
+            raise ValueError(f"{place}: must be at most {most} in size, got {value}")
         converted[overflow] = np.copysign(np.finfo(dtype).max, converted[overflow])
     # A scalar comes out of `ascontiguousarray` with one dimension.
     return converted.reshape(given.shape)
 
 
+def place_of(name: str, marked: NDArray[np.bool_]) -> str:
+    """Return the name of the first marked number of an array: ``name[i, j]``."""
+    place = ", ".join(map(str, np.argwhere(marked)[0].tolist()))
+    return f"{name}[{place}]" if place else name
+
+
 def action_array(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return actions as an aligned, C-contiguous float32 array, without a copy when they are one already.
+
+    What is beyond the range of float32 becomes the nearest finite number: it is far outside the action space,
+    to which the engine clips.
 
     Raises
     ------
@@ -113,7 +128,13 @@ def action_array(name: str, actions: ArrayLike, shape: tuple[int, ...]) -> NDArr
     ValueError
         When their shape is not `shape`.
     """
-    array = real_array(name, actions, np.float32)
+    array = real_array(name, actions, np.float32, clamp=True)
     if array.shape != shape:
         raise ValueError(f"{name}: must have shape {shape}, got {array.shape}")
     return array
+
+
+def unfit_state(whose: str, error: Exception) -> ValueError:
+    """Return what to raise where a learner or a game cannot go on from a state, for the reason of `error`."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return ValueError(f"state: does not fit this {whose}: {reason}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["errors_name", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -18,16 +20,31 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        When the file cannot be written; what stood at `path` is still there.
+        When the file cannot be written, which names `path`; what stood there is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with errors_name(path):
+            with beside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Let the errors of the operating system name the file that is meant.
+
+    A full disk names none, and a failed renaming the file beside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

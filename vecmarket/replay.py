@@ -106,7 +106,8 @@ class ReplayBuffer(_core.ReplayBuffer):
         Raises
         ------
         ValueError, TypeError
-            When an array has another shape or holds what is not a finite number; nothing is added then.
+            When an array has another shape or holds what is no finite number of its dtype; nothing is added
+            then.
         """
         super().add(
             real_array("observations", observations, np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -75,6 +76,20 @@ def test_writers_at_once_leave_one_whole_file(tmp_path):
 
 def test_a_folder_in_the_way_is_an_error_and_stays(tmp_path):
     (tmp_path / "name").mkdir()
-    with pytest.raises(OSError, match="name"):
+    with pytest.raises(OSError, match="name") as caught:
         write_atomically(tmp_path / "name", b"")
+    assert caught.value.filename == str(tmp_path / "name")
+    assert ".tmp" not in str(caught.value)
     assert os.listdir(tmp_path) == ["name"]
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, OSError), (errno.EACCES, PermissionError)])
+def test_a_full_disk_says_which_file_it_was(tmp_path, monkeypatch, code, kind):
+    def full(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(kind) as caught:
+        write_atomically(tmp_path / "file", b"new")
+    assert (caught.value.errno, caught.value.filename) == (code, str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == []

@@ -25,6 +25,7 @@ from vecmarket.evaluation import (
 from vecmarket.plots import save_rounds_png
 from vecmarket.policies import MlpPolicy
 from vecmarket.training import ActorCritic
+from vecmarket.training.folder import CONFIG_FILE, SCENARIO_FILE, read_settings
 from vecmarket.training.games import (
     FixedEpisodes,
     GameRun,
@@ -35,7 +36,6 @@ from vecmarket.training.games import (
     play_game,
 )
 from vecmarket.training.games.players import learning_agents, starting_profile
-from vecmarket.training.trainer import CONFIG_FILE, SCENARIO_FILE
 
 __all__ = ["game_settings", "is_game", "run_game", "show_game"]
 
@@ -47,14 +47,15 @@ JUDGED = "judged"  # folder of the tables of the rounds
 def is_game(run: Path) -> bool:
     """Tell whether a folder holds the run of a game, rather than of one agent's training."""
     try:
-        return "game" in json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        settings = json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False  # whoever reads it as a training run says what is wrong
+    return isinstance(settings, dict) and "game" in settings
 
 
 def game_settings(run: Path) -> GameRun:
     """Return the settings of a game's run."""
-    return GameRun.from_json((run / CONFIG_FILE).read_text(encoding="utf-8"))
+    return read_settings(run, GameRun.from_json)
 
 
 def run_game(config: GameRun, *, resume: Path | None, evaluate: bool) -> int:

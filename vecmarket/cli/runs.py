@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +15,8 @@ from vecmarket.config import Scenario
 from vecmarket.evaluation import evaluate, print_table, save
 from vecmarket.plots import save_png
 from vecmarket.training import TrainConfig, as_numpy_policy, load_policy, train
+from vecmarket.training.folder import POLICY_FILE, SCENARIO_FILE, never_began, read_settings
 from vecmarket.training.games import GameConfig, GameRun
-from vecmarket.training.trainer import CONFIG_FILE, POLICY_FILE, SCENARIO_FILE
 
 if TYPE_CHECKING:
     from vecmarket.evaluation import Policy
@@ -90,11 +90,19 @@ def train_defaults(argv: Sequence[str]) -> Train:
 
 def train_run(options: Train) -> int:
     """Train, and judge the outcome; an interrupted run says how to go on."""
+    console = Console()
+    if options.game.game is None:
+        _check_no_game(options.game)
+    if options.resume is not None and never_began(options.resume):
+        console.print(
+            f"no checkpoint yet; beginning with the settings of {options.resume}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if options.game.game is not None:
         return run_game(
             GameRun(options.game, options.config), resume=options.resume, evaluate=options.evaluate
         )
-    console = Console()
     result = train(options.config, resume=options.resume)
     pace = f"{result.steps:,} steps in {result.seconds:.1f} s, {result.steps_per_second:,.0f} steps/s"
     console.print(f"{pace}: {result.run}", highlight=False, soft_wrap=True)
@@ -128,4 +136,11 @@ def _judge(console: Console, run: Path, config: TrainConfig, scenario: Scenario,
 
 
 def _settings(run: Path) -> TrainConfig:
-    return TrainConfig.from_json((run / CONFIG_FILE).read_text(encoding="utf-8"))
+    return read_settings(run, TrainConfig.from_json)
+
+
+def _check_no_game(given: GameConfig) -> None:
+    """Refuse settings of a game where none is named."""
+    for one in fields(GameConfig):
+        if getattr(given, one.name) != one.default:
+            raise ValueError(f"{one.name}: is a setting of a game; --game says of which")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecmarket.checks import real_array, whole_number
+from vecmarket.checks import place_of, real_array, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -54,7 +54,7 @@ def vector(
 def frozen(name: str, values: ArrayLike, *, infinite: bool = False) -> NDArray[np.float32]:
     """Return a read-only copy of finite numbers, or of numbers that may be infinite."""
     array: NDArray[np.float32] = real_array(name, values, np.float32).copy()
-    check(name, array, ~np.isnan(array) if infinite else np.isfinite(array), "finite")
+    check(name, array, *((~np.isnan(array), "a number") if infinite else (np.isfinite(array), "finite")))
     array.flags.writeable = False
     return array
 
@@ -63,8 +63,7 @@ def check(name: str, array: NDArray[np.float32], good: NDArray[np.bool_], what: 
     """Name the first number that is not good, and its place."""
     if not good.all():
         place = tuple(int(i) for i in np.argwhere(~good)[0])
-        where = f"{name}[{', '.join(map(str, place))}]" if place else name
-        raise ValueError(f"{where}: must be {what}, got {array[place]}")
+        raise ValueError(f"{place_of(name, ~good)}: must be {what}, got {array[place]}")
 
 
 def keys(name: str, values: Any, rows: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from vecmarket import _core
 from vecmarket.checks import real_array, whole_number
 from vecmarket.policies import arrays
-from vecmarket.policies.sources import ACTIVATIONS, of_checkpoint, of_file, of_module, write_file
+from vecmarket.policies.sources import ACTIVATIONS, of_checkpoint, of_file, of_module, to_file
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -167,7 +168,8 @@ class MlpPolicy:
         Raises
         ------
         TypeError
-            When a module is none of these.
+            When the module is none of these, or computes something else than its layers one after another: a
+            ``forward`` of its own, or forward hooks.
         ValueError
             When the layers do not alternate or do not fit.
         """
@@ -176,7 +178,7 @@ class MlpPolicy:
         return cls(**(own | {name: x for name, x in given.items() if x is not None}), sampled=sampled)
 
     @classmethod
-    def load(cls, path: str | Path, *, sampled: bool = False) -> MlpPolicy:
+    def load(cls, path: str | os.PathLike[str], *, sampled: bool = False) -> MlpPolicy:
         """Read a policy from a safetensors file, as a training run and `save` write it.
 
         Raises
@@ -189,7 +191,7 @@ class MlpPolicy:
         return cls._read(path, of_file(Path(path)), sampled)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, *, sampled: bool = False) -> MlpPolicy:
+    def from_checkpoint(cls, path: str | os.PathLike[str], *, sampled: bool = False) -> MlpPolicy:
         """Read the policy of a run as its checkpoint has it; the run is its folder or the file itself.
 
         Needs torch, which the file is read with.
@@ -204,13 +206,13 @@ class MlpPolicy:
         return cls._read(path, of_checkpoint(Path(path)), sampled)
 
     @classmethod
-    def _read(cls, path: str | Path, fields: dict[str, Any], sampled: bool) -> MlpPolicy:
+    def _read(cls, path: str | os.PathLike[str], fields: dict[str, Any], sampled: bool) -> MlpPolicy:
         try:
             return cls(**fields, sampled=sampled)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: incomplete policy: {error}") from error
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the policy as a safetensors file, without whether it is sampled.
 
         Raises
@@ -218,7 +220,7 @@ class MlpPolicy:
         OSError
             When the file cannot be written.
         """
-        write_file(Path(path), self.widths, self._fields())
+        to_file(Path(path), self.widths, self._fields())
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -251,7 +253,7 @@ class MlpPolicy:
         Raises
         ------
         ValueError
-            When the shape does not fit or a number is not finite.
+            When the shape does not fit or a number is not finite, or beyond the range of float32.
         TypeError
             When the observations are not real numbers.
         """

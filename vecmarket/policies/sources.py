@@ -5,7 +5,6 @@ Nothing here imports torch before a checkpoint is read.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,28 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecmarket.files import write_atomically
+from vecmarket.policies.files import read_file, write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
     "ACTIVATIONS",
-    "FORMAT",
-    "VERSION",
     "of_checkpoint",
     "of_file",
     "of_module",
-    "read_file",
     "refuse_module",
-    "write_file",
+    "to_file",
 ]
 
 ACTIVATIONS = {"Tanh": "tanh", "ReLU": "relu", "SiLU": "silu"}
 """Activations by the names of torch's modules."""
 
-FORMAT, VERSION = "vecmarket-policy", "1"
-"""What the files of policies say they are."""
 _BUFFERS = {
     "centre": "centre",
     "scale": "scale",
@@ -43,6 +37,8 @@ _BUFFERS = {
     "high": "action_high",
 }
 """Names of a policy's arrays in an `ActorCritic`."""
+_MEAN_ACTION = ("mean_action", "normalised", "clip", "forward", "__call__")
+"""What an `ActorCritic` computes its actions with."""
 
 
 def refuse_module(where: str, policy: Any) -> None:
@@ -67,17 +63,21 @@ def of_module(module: Any) -> dict[str, Any]:
     Raises
     ------
     TypeError
-        When the module is no `ActorCritic` and no sequence of layers.
+        When the module is no `ActorCritic` and no sequence of layers, or computes something else than its
+        layers one after another: a ``forward`` (an `ActorCritic`: a `mean_action`) or hooks of its own.
     ValueError
         When the layers are others than the core computes.
     """
-    actor = getattr(module, "actor", None)
-    if actor is None:
+    # Whoever has a module of torch, or an ActorCritic, has imported it already.
+    training = sys.modules.get("vecmarket.training.policy")
+    if training is None or not isinstance(module, training.ActorCritic):
         return _sequence("module", module)
-    found = _sequence("module.actor", actor)
+    for name in _MEAN_ACTION:
+        if getattr(type(module), name) is not getattr(training.ActorCritic, name) or name in vars(module):
+            raise TypeError(f"module: {type(module).__name__} has a {name} of its own, which is not copied")
+    found = _sequence("module.actor", module.actor)
     for name, buffer in _BUFFERS.items():
-        if hasattr(module, buffer):
-            found[name] = _numpy(getattr(module, buffer))
+        found[name] = _numpy(getattr(module, buffer))
     return found
 
 
@@ -96,39 +96,6 @@ def of_file(path: Path) -> dict[str, Any]:
         return _tensors(tensors) | {"activation": shape["activation"]}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
-
-
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    """Return the shape (hidden widths, activation) and the arrays by name that a policy's file holds.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file is damaged, no policy, or of another version.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such policy file")
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: not a vecmarket policy (format {metadata.get('format')!r})")
-    if metadata.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: version {metadata.get('version')!r}; this vecmarket reads version {VERSION}"
-        )
-    try:
-        shape = json.loads(metadata["shape"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: incomplete policy: {error}") from error
-    return shape, tensors
 
 
 def of_checkpoint(path: Path) -> dict[str, Any]:
@@ -151,7 +118,7 @@ def of_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
 
 
-def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -> None:
+def to_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -> None:
     """Write a policy as a safetensors file, beside and renamed.
 
     Raises
@@ -159,14 +126,10 @@ def write_file(path: Path, widths: tuple[int, ...], fields: Mapping[str, Any]) -
     OSError
         When the file cannot be written.
     """
-    import safetensors.numpy
-
-    tensors = {buffer: fields[name] for name, buffer in _BUFFERS.items()}
+    arrays = {buffer: fields[name] for name, buffer in _BUFFERS.items()}
     for i, (weight, bias) in enumerate(zip(fields["weights"], fields["biases"], strict=True)):
-        tensors |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
-    shape = {"hidden": list(widths[1:-1]), "activation": fields["activation"]}
-    metadata = {"format": FORMAT, "version": VERSION, "shape": json.dumps(shape)}
-    write_atomically(path, safetensors.numpy.save(tensors, metadata))
+        arrays |= {f"actor.{2 * i}.weight": weight, f"actor.{2 * i}.bias": bias}
+    write_file(path, {"hidden": list(widths[1:-1]), "activation": fields["activation"]}, arrays)
 
 
 def _tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -181,31 +144,46 @@ def _tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 def _sequence(name: str, module: Any) -> dict[str, Any]:
     """Return weights, biases and the activation of a sequence of torch's layers."""
-    try:
-        layers = list(module)
-    except TypeError:
-        raise TypeError(
-            f"{name}: must be an ActorCritic or a Sequential, got {type(module).__name__}"
-        ) from None
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(module, torch.nn.Sequential):
+        raise TypeError(f"{name}: must be an ActorCritic or a Sequential, got {type(module).__name__}")
+    _check_plain(name, module, torch.nn.Sequential)
     weights: list[NDArray[Any]] = []
     biases: list[NDArray[Any]] = []
     kinds: set[str] = set()
-    for i, layer in enumerate(layers):
+    for i, layer in enumerate(module):
         kind = type(layer).__name__
         wanted = ["Linear"] if i % 2 == 0 else list(ACTIVATIONS)
         if kind not in wanted:
             raise ValueError(f"{name}[{i}]: must be {' or '.join(wanted)}, got {kind}")
+        _check_plain(f"{name}[{i}]", layer, _layer(kind, layer))
         if i % 2 == 1:
             kinds.add(kind)
             continue
         weights.append(_numpy(layer.weight))
         biases.append(np.zeros(len(weights[-1])) if layer.bias is None else _numpy(layer.bias))
-    if len(layers) % 2 == 0:
+    if len(module) % 2 == 0:
         raise ValueError(f"{name}: must end with a Linear layer")
     if len(kinds) > 1:
         raise ValueError(f"{name}: must have one kind of activation, got {' and '.join(sorted(kinds))}")
     activation = ACTIVATIONS[kinds.pop()] if kinds else "tanh"
     return {"weights": weights, "biases": biases, "activation": activation}
+
+
+def _layer(kind: str, layer: Any) -> Any:
+    """Return the class that a layer of this name should be: torch's, or the trainer's where it has one."""
+    ours = getattr(sys.modules.get("vecmarket.training.layers"), kind, None)
+    return ours if ours is not None and isinstance(layer, ours) else getattr(sys.modules["torch"].nn, kind)
+
+
+def _check_plain(name: str, module: Any, kind: Any) -> None:
+    """Refuse a module that computes something else than its kind does."""
+    own = type(module)
+    for method in ("forward", "__call__"):
+        if getattr(own, method) is not getattr(kind, method) or method in vars(module):
+            raise TypeError(f"{name}: {own.__name__} has a {method} of its own, which is not copied")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise TypeError(f"{name}: {own.__name__} has forward hooks, which are not copied; remove them first")
 
 
 def _numpy(tensor: Any) -> NDArray[Any]:

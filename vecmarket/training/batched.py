@@ -13,6 +13,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from vecmarket.checks import unfit_state, whole_number
 from vecmarket.training.collector import Collector, Cut, VectorEnv
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.gae import compute_gae, scale_steps
@@ -67,6 +68,8 @@ class BatchedPPO:
     ------
     ValueError
         When an environment, the seeds, the device or `total_steps` cannot be used.
+    TypeError
+        When `total_steps` is no whole number.
     """
 
     def __init__(
@@ -79,8 +82,7 @@ class BatchedPPO:
         device: str = "cpu",
         info_means: Sequence[str] = (),
     ) -> None:
-        if total_steps < 1:
-            raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
+        total_steps = whole_number("total_steps", total_steps, least=1)
         if config.normalise_observations:
             raise ValueError("ppo.normalise_observations: BatchedPPO maps observations by their bounds only")
         self.seeds = tuple(seeds)
@@ -329,7 +331,7 @@ class BatchedPPO:
                     collector.restore(kept, seed=seed, restart=self.iteration)
                 self.rollout.take_observations(-1)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise ValueError(f"state: does not fit this learner: {error}") from error
+            raise unfit_state("learner", error) from error
 
     def _epoch(self, data: Batch, active: Tensor, order: Tensor, rate: float) -> Tensor:
         """Take one pass over `order`, (b, T * N) rows of `data`, for b active agents; return figures (b, 4).

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +57,19 @@ class Checkpoint:
     seconds: float
 
 
-def checkpoint_path(run: Path) -> Path:
+def checkpoint_path(run: str | os.PathLike[str]) -> Path:
     """Return the checkpoint of a run, given by its folder or by the file itself."""
+    run = Path(run)
     return run / CHECKPOINT_FILE if run.is_dir() else run
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint beside and rename it; a crash in between leaves the old one."""
     config = checkpoint.config.to_json()
     write_values(path, {"config": config, "learner": checkpoint.learner, "seconds": checkpoint.seconds})
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint that `save_checkpoint` wrote; its tensors come to the CPU.
 
     Raises
@@ -86,16 +88,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: damaged: {error}") from error
 
 
-def write_values(path: Path, values: dict[str, Any]) -> None:
+def write_values(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
     """Write plain values and tensors as a checkpoint file, beside and renamed."""
     content = io.BytesIO()
     torch.save(values, content)
     body = content.getvalue()
     head = b"%s %d %s\n" % (_MAGIC, _VERSION, hashlib.sha256(body).hexdigest().encode())
-    write_atomically(path, head + body)
+    write_atomically(Path(path), head + body)
 
 
-def read_values(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def read_values(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[str, Any]:
     """Read what `write_values` wrote; its tensors come to the CPU.
 
     Raises
@@ -106,6 +108,7 @@ def read_values(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
         When the file is no checkpoint, damaged, of another version, or of something that has other values
         than those named.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     with path.open("rb") as file:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -241,6 +243,8 @@ class TrainConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("fleet", "demand", "renewables", "out"):
+            _take_path(self, name, optional=name != "out")
         for name in ("total_steps", "num_envs", "checkpoint_every"):
             _check_whole(name, getattr(self, name), 1)
         for name in ("seed", "engine_threads", "torch_threads"):
@@ -276,18 +280,36 @@ class TrainConfig:
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
         """Read settings that `to_json` wrote; a ValueError names what is wrong."""
+        values = json_object(text, "training run", ("ppo",))
         try:
-            values = json.loads(text)
             ppo = _from_mapping(PPOConfig, values.pop("ppo"), "ppo.")
-            paths = {
-                key: Path(values.pop(key))
-                for key in ("fleet", "demand", "renewables", "out")
-                if values.get(key)
-            }
-            config: TrainConfig = _from_mapping(cls, {**values, **paths, "ppo": ppo}, "")
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            config: TrainConfig = _from_mapping(cls, {**values, "ppo": ppo}, "")
+        except TypeError as error:
             raise ValueError(f"settings: not a training run's: {error}") from error
         return config
+
+
+def json_object(text: str, whose: str, parts: Sequence[str]) -> dict[str, Any]:
+    """Return the object that JSON text of settings holds, some entries of which are objects themselves.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    wrong = f"settings: not a {whose}'s"
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{wrong}: no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{wrong}: must be a JSON object, is {type(values).__name__}")
+    for part in parts:
+        if part not in values:
+            raise ValueError(f"{wrong}: {part!r} is missing")
+        if not isinstance(values[part], dict):
+            raise ValueError(f"{wrong}: {part!r} must be an object, is {values[part]!r}")
+    return values
 
 
 def _from_mapping(cls: Any, values: dict[str, Any], place: str) -> Any:
@@ -296,6 +318,16 @@ def _from_mapping(cls: Any, values: dict[str, Any], place: str) -> Any:
         if name not in known:
             raise ValueError(f"{place}{name}: no such setting")
     return cls(**values)
+
+
+def _take_path(settings: object, name: str, *, optional: bool) -> None:
+    """Turn a path of any kind into a `Path`."""
+    value = getattr(settings, name)
+    if value is None and optional:
+        return
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}: must be a path, got {value!r}")
+    object.__setattr__(settings, name, Path(value))
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:

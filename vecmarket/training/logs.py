@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from vecmarket.files import write_atomically
+from vecmarket.files import errors_name, write_atomically
 
 __all__ = ["METRICS_FILE", "CsvLog", "Log", "ProgressLog", "RunLog", "TensorBoardLog"]
 
@@ -56,24 +56,28 @@ class CsvLog:
         csv.writer(text).writerows(kept)
         write_atomically(path, text.getvalue().encode())
         self._columns = kept[0] if kept else []
+        self._path = path
         self._file: IO[str] = path.open("a", newline="")
         self._writer = csv.writer(self._file)
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append a row; the first one names the columns."""
-        if not self._columns:
-            self._columns = list(row)
-            self._writer.writerow(self._columns)
-        self._writer.writerow([_cell(row[name]) for name in self._columns])
-        self._file.flush()
+        with errors_name(self._path):
+            if not self._columns:
+                self._columns = list(row)
+                self._writer.writerow(self._columns)
+            self._writer.writerow([_cell(row[name]) for name in self._columns])
+            self._file.flush()
 
     def sync(self) -> None:
         """Bring the rows to the disk."""
-        os.fsync(self._file.fileno())
+        with errors_name(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with errors_name(self._path):  # what a full disk did not take is tried once more
+            self._file.close()
 
 
 class TensorBoardLog:

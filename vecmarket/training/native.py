@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from vecmarket import _core
+from vecmarket.checks import unfit_state, whole_number
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.native_state import (
     State,
@@ -65,7 +66,7 @@ class NativePPO:
     ValueError
         When the environment or `total_steps` cannot be used; the message says why.
     TypeError
-        When the environment is no `MarketVectorEnv`.
+        When the environment is no `MarketVectorEnv`, or `total_steps` no whole number.
     """
 
     def __init__(
@@ -78,8 +79,7 @@ class NativePPO:
         threads: int = 1,
         per_agent: bool = False,
     ) -> None:
-        if total_steps < 1:
-            raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
+        total_steps = whole_number("total_steps", total_steps, least=1)
         check_env(env, per_agent)
         self.env = env
         self.config = config
@@ -233,7 +233,7 @@ class NativePPO:
                 self.env.restore(environment["env"].cpu().numpy().tobytes())
             self.iteration, self.started = iteration, environment is not None
         except (AttributeError, KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise ValueError(f"state: does not fit this learner: {error}") from error
+            raise unfit_state("learner", error) from error
 
     def _environment(self, progress: State) -> State:
         """Return where the environments stand, as a `vecmarket.training.collector.Collector` would."""
@@ -277,7 +277,7 @@ def iterate_together(
     learners
         Learners, each with an environment of its own.
     iterations
-        Iterations to take.
+        Iterations to take, at least one.
     threads
         Threads that take turns with the learners, 0 for all cores; with one learner, its own are used. What
         comes out is to the bit what each learner would have come to alone.
@@ -290,13 +290,24 @@ def iterate_together(
     Raises
     ------
     ValueError
-        When the learners do not go together, or one of them has fewer iterations left; nothing is changed.
+        When the learners do not go together, there are none, or one has fewer iterations left; nothing is
+        changed then.
+    TypeError
+        When `iterations` is no whole number.
     """
+    iterations = whole_number("iterations", iterations, least=1)
+    if not learners:
+        raise ValueError("learners: must name at least one")
     first = learners[0]
+    places: dict[int, int] = {}  # of learners, by their engines
     for i, learner in enumerate(learners):
         if learner.config != first.config:
             raise ValueError(f"learners[{i}]: must have the settings of learners[0]")
         check_left(learner.iteration, learner.total_iterations, iterations, f"learners[{i}]")
+        other = places.setdefault(id(learner.env.engine), i)
+        if other != i:
+            same = "is" if learner is learners[other] else "has the environment of"
+            raise ValueError(f"learners[{i}]: {same} learners[{other}]; each needs an environment of its own")
     for learner in learners:
         learner.start()
     trainers, engines = [one._trainer for one in learners], [one.env.engine for one in learners]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vecmarket.files import write_atomically
-from vecmarket.policies.sources import FORMAT, VERSION, read_file
+from vecmarket.policies.files import read_file, write_file
 from vecmarket.training.layers import Linear, Tanh
 
 __all__ = [
@@ -172,15 +170,14 @@ def as_numpy_policy(model: ActorCritic) -> NumpyPolicy:
     return policy
 
 
-def save_policy(model: ActorCritic, path: Path) -> None:
+def save_policy(model: ActorCritic, path: str | os.PathLike[str]) -> None:
     """Write the model's weights, bounds and shape as a safetensors file, beside and renamed."""
     shape = {"hidden": list(model.hidden), "activation": model.activation}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {"format": FORMAT, "version": VERSION, "shape": json.dumps(shape)}
-    write_atomically(path, safetensors.torch.save(tensors, metadata))
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    write_file(Path(path), shape, arrays)
 
 
-def load_policy(path: Path) -> ActorCritic:
+def load_policy(path: str | os.PathLike[str]) -> ActorCritic:
     """Read a model that `save_policy` wrote.
 
     Raises
@@ -190,7 +187,7 @@ def load_policy(path: Path) -> ActorCritic:
     ValueError
         When the file is damaged, no policy, or of another version.
     """
-    shape, arrays = read_file(path)
+    shape, arrays = read_file(Path(path))
     try:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         features, actions = tensors["centre"].shape, tensors["action_low"].shape

@@ -17,6 +17,7 @@ from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from vecmarket.checks import unfit_state, whole_number
 from vecmarket.training.collector import Collector, VectorEnv
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.gae import compute_gae, scale_steps
@@ -115,6 +116,8 @@ class PPO:
     ------
     ValueError
         When a space, the environment's autoreset mode, the device or `total_steps` cannot be used.
+    TypeError
+        When `total_steps` is no whole number.
     """
 
     def __init__(
@@ -127,8 +130,7 @@ class PPO:
         device: str = "cpu",
         info_means: Sequence[str] = (),
     ) -> None:
-        if total_steps < 1:
-            raise ValueError(f"total_steps: must be at least 1, got {total_steps}")
+        total_steps = whole_number("total_steps", total_steps, least=1)
         self.env = env
         self.config = config
         self.seed = seed
@@ -330,7 +332,7 @@ class PPO:
                 self.collector.restore(state["environment"], seed=self.seed, restart=self.iteration)
                 self.rollout.take_observations(-1)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise ValueError(f"state: does not fit this learner: {error}") from error
+            raise unfit_state("learner", error) from error
 
     def _follow_schedules(self) -> float:
         """Set the learning rate, and the spread where it is not learned; return the learning rate."""

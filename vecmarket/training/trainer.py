@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,17 @@ from vecmarket.scenarios import by_name
 from vecmarket.scenarios.days import training_days
 from vecmarket.training.checkpoints import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from vecmarket.training.config import TrainConfig
+from vecmarket.training.folder import (
+    CONFIG_FILE,
+    FREE_SETTINGS,
+    POLICY_FILE,
+    SCENARIO_FILE,
+    check_same,
+    check_stays,
+    make_folder,
+    never_began,
+    read_settings,
+)
 from vecmarket.training.interrupts import HeldInterrupt
 from vecmarket.training.logs import METRICS_FILE, CsvLog, Log, ProgressLog, RunLog, TensorBoardLog
 from vecmarket.training.native import NativePPO
@@ -27,24 +37,12 @@ from vecmarket.training.policy import ActorCritic, NumpyPolicy, as_numpy_policy,
 from vecmarket.training.ppo import PPO
 
 __all__ = [
-    "CONFIG_FILE",
-    "FREE_SETTINGS",
-    "POLICY_FILE",
-    "SCENARIO_FILE",
     "TrainResult",
     "build_scenario",
-    "make_folder",
+    "run_scenario",
     "torch_threads",
     "train",
 ]
-
-CONFIG_FILE = "config.json"
-POLICY_FILE = "policy.safetensors"
-SCENARIO_FILE = "scenario.toml"
-
-FREE_SETTINGS = ("out", "name", "checkpoint_every", "progress", "csv", "tensorboard", "engine_threads")
-"""A run may go on with another value of these: they change what it writes, never what it learns."""
-
 
 Learner: TypeAlias = "PPO | NativePPO"
 
@@ -89,7 +87,7 @@ class TrainResult:
         return self.steps / self.seconds if self.seconds > 0 else 0.0
 
 
-def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> TrainResult:
+def train(config: TrainConfig | None = None, *, resume: str | os.PathLike[str] | None = None) -> TrainResult:
     """Train one agent of a market with PPO.
 
     The folder ``config.out / config.name`` receives config.json, scenario.toml, checkpoint.pt,
@@ -104,7 +102,8 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
         Settings of the run; the defaults when both arguments are left out. With `resume`, None takes the
         run's own.
     resume
-        Folder of a run, or its checkpoint, to go on with.
+        Folder of a run, or its checkpoint, to go on with. A run that was ended before its first checkpoint
+        begins anew, with the settings and in the folder that it has.
 
     Raises
     ------
@@ -114,16 +113,23 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
         When a setting cannot be used, the run's folder is taken, or `config` differs from the run to resume.
     """
     checkpoint: Checkpoint | None = None
+    run: Path | None = None
     if resume is None:
         config = config or TrainConfig()
         scenario = build_scenario(config)
-        run = None
     else:
         path = checkpoint_path(resume)
-        checkpoint = load_checkpoint(path)
-        config = _resumed_config(checkpoint.config, config)
         run = path.parent
-        scenario = Scenario.load(run / SCENARIO_FILE)
+        if never_began(resume):
+            own = read_settings(run, TrainConfig.from_json)
+        else:
+            checkpoint = load_checkpoint(path)
+            own = checkpoint.config
+        if config is not None:
+            check_same(own, config, FREE_SETTINGS)
+            check_stays(run, own, config)
+        config = config or own
+        scenario = run_scenario(run, config)
 
     with torch_threads(config.torch_threads):
         learner = _make_learner(config, scenario)
@@ -133,8 +139,17 @@ def train(config: TrainConfig | None = None, *, resume: Path | None = None) -> T
             usual = f"{Path(config.scenario).stem}-{config.learner}-seed{config.seed}"
             run = make_folder(config.out, config.name, usual)
             write_atomically(run / CONFIG_FILE, config.to_json().encode())
+        if checkpoint is None:
             scenario.save(run / SCENARIO_FILE)
         return _run(learner, config, scenario, run, 0.0 if checkpoint is None else checkpoint.seconds)
+
+
+def run_scenario(run: Path, config: TrainConfig) -> Scenario:
+    """Return a run's scenario; that of its settings where it was ended before it wrote it down."""
+    path = run / SCENARIO_FILE
+    if never_began(run) and not path.exists():
+        return build_scenario(config)
+    return Scenario.load(path)
 
 
 def build_scenario(config: TrainConfig) -> Scenario:
@@ -227,35 +242,6 @@ def _logs(learner: Learner, config: TrainConfig, run: Path) -> list[Log]:
     if config.progress:
         logs.append(ProgressLog(learner.total_iterations * learner.steps_per_iteration, learner.steps))
     return logs
-
-
-def make_folder(out: Path, name: str, usual: str) -> Path:
-    """Make a run's folder in `out`: the named one, which must be free, or the first free one of `usual`."""
-    if name:
-        run = out / name
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
-            raise ValueError(f"name: {run} is taken; choose another name, or resume that run")
-        run.mkdir(parents=True, exist_ok=True)
-        return run
-    out.mkdir(parents=True, exist_ok=True)
-    for free in itertools.chain([usual], (f"{usual}-{i}" for i in itertools.count(2))):
-        try:
-            (out / free).mkdir()
-        except FileExistsError:
-            continue
-        return out / free
-    raise AssertionError("unreachable")
-
-
-def _resumed_config(own: TrainConfig, given: TrainConfig | None) -> TrainConfig:
-    """Return the settings to go on with; given ones must agree with the run's own where it matters."""
-    if given is None:
-        return own
-    for field in dataclasses.fields(TrainConfig):
-        mine, other = getattr(own, field.name), getattr(given, field.name)
-        if field.name not in FREE_SETTINGS and mine != other:
-            raise ValueError(f"{field.name}: the run to resume has {mine!r}, not {other!r}")
-    return given
 
 
 @contextmanager

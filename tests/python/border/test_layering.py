@@ -26,7 +26,7 @@ PYTHON: dict[str, set[str]] = {
     "replay": {"_core", "checks"},
     "envs": {"_core", "checks", "config", "policies", "scenarios"},
     "adapters": {"config", "envs"},
-    "training": {"_core", "config", "files", "policies", "scenarios", "envs"},
+    "training": {"_core", "checks", "config", "files", "policies", "scenarios", "envs"},
     "evaluation": {"checks", "config", "files", "scenarios", "engine", "envs", "policies"},
     "__init__": {"_core", "clearing", "config", "engine", "envs", "policies", "replay"},
 }

@@ -140,8 +140,25 @@ def test_an_interrupted_game_resumes_to_the_same_end(
     for file in ("rounds.csv", "profile.json"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert len(load_profile(tmp_path / "cut")) == 5
-    assert main([*hint[1].split(), "--tolerance", "3"]) == 2
-    assert "tolerance: the run to resume has 1.0, not 3.0" in capsys.readouterr().err
+    for given, message in (
+        (["--tolerance", "3"], "tolerance: the run to resume has 1.0, not 3.0"),
+        (["--rounds", "1"], "rounds: the run to resume has played 2 rounds, 1 leaves nothing to do"),
+        (["--name", "zz"], "name: a run goes on in its own folder"),
+    ):
+        assert main([*hint[1].split(), *given]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_game_without_a_checkpoint_begins_anew_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments("shared", tmp_path), "--no-evaluate"]) == 0
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    profile = (tmp_path / "run" / "profile.json").read_bytes()
+    assert "no checkpoint yet" not in capsys.readouterr().out
+    assert main(["train", "--resume", str(tmp_path / "run"), "--no-evaluate"]) == 0
+    assert f"no checkpoint yet; beginning with the settings of {tmp_path / 'run'}" in capsys.readouterr().out
+    assert (tmp_path / "run" / "profile.json").read_bytes() == profile
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
@@ -175,6 +192,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["--learner", "G3"], "learner: is no setting of a game; --agents names who learns"),
         (["--total-steps", "7"], "total_steps: is no setting of a game; --round-steps"),
         (["--initial", "angry"], "initial: must be"),
+        (["--pool", "3"], "pool: is no setting of a game that is iterated, only of a fictitious one"),
+        (["--game", "shared", "--starts", "4"], "starts: is no setting of shared learning, only of iterated"),
+        (
+            ["--game", "independent", "--accept", "always", "--patience", "3"],
+            "patience: is no setting of independent learning, only of iterated, simultaneous, fictitious",
+        ),
         (["--update-probability", "1.5"], "update_probability: must be in (0, 1], got 1.5"),
     ],
 )

@@ -144,6 +144,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["train", "--device", "abacus"], "device"),
         (["train", "--rivals", "angry"], "rivals"),
         (["train", "--resume", "no-such-run"], "no-such-run"),
+        (
+            ["train", "--learner", "G4", "--agents", "G1"],
+            "agents: is a setting of a game; --game says of which",
+        ),
+        (["train", "--rounds", "3"], "rounds: is a setting of a game; --game"),
+        (["train", "--no-withholding"], "withholding: is a setting of a game; --game"),
         (["evaluate", "no-such-run"], "no-such-run"),
     ],
 )
@@ -182,7 +188,10 @@ def test_resuming_with_another_setting_is_refused(
         ("num-envs", "17", "num_envs: the run to resume has 16, not 17"),
         ("num-envs", "64", "num_envs: the run to resume has 16, not 64"),
         ("scenario", "ieee-rts", "scenario: the run to resume has 'default', not 'ieee-rts'"),
-        ("ppo.gamma", "0.5", "ppo: the run to resume has"),
+        ("ppo.gamma", "0.5", "error: ppo.gamma: the run to resume has 0.0, not 0.5\n"),
+        ("name", "zz", f"name: a run goes on in its own folder, {trained[0]}, not under the name 'zz'"),
+        ("out", "elsewhere", f"out: a run goes on in its own folder, {trained[0]}, not in 'elsewhere'"),
+        ("rounds", "5", "rounds: is a setting of a game; --game says of which"),
     ):
         assert main(["train", "--resume", str(trained[0]), f"--{name}", value]) == 2
         assert message in capsys.readouterr().err
@@ -211,6 +220,39 @@ def test_a_name_that_is_taken_is_refused(
     run, _ = trained
     assert main(settings(run.parent, run.name)) == 2
     assert "taken" in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_begins_anew_and_says_so(
+    trained: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "killed"
+    run.mkdir()
+    (run / "config.json").write_bytes((trained[0] / "config.json").read_bytes())
+    assert main(["train", "--resume", str(run), "--num-envs", "17"]) == 2
+    assert [path.name for path in run.iterdir()] == ["config.json"]
+    assert main(["train", "--resume", str(run), "--no-evaluate"]) == 0
+    assert f"no checkpoint yet; beginning with the settings of {run}" in capsys.readouterr().out
+    whole, begun = weights(trained[0]), weights(run)
+    assert all(torch.equal(whole[name], begun[name]) for name in whole)
+
+
+@pytest.mark.parametrize("command", ["train --resume", "evaluate"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "settings: not a training run's: no JSON: Expecting property name"),
+        ("[]", "settings: not a training run's: must be a JSON object, is list"),
+        ('"game"', "settings: not a training run's: must be a JSON object, is str"),
+        ('{"game": 3}', "settings: not a game's: 'game' must be an object, is 3"),
+        ('{"game": {}}', "settings: not a game's: 'train' is missing"),
+    ],
+)
+def test_a_damaged_file_of_settings_is_named(
+    command: str, content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert main([*command.split(), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'config.json'}: {message}")
 
 
 @pytest.mark.parametrize("damage", ["config.json", "policy.safetensors", "scenario.toml"])

@@ -405,10 +405,40 @@ def test_float32_keeps_what_float16_cannot() -> None:
     assert buffer.sample(50).observations.max() == np.float32(3e38)
 
 
-def test_a_float64_beyond_float32_is_no_infinity() -> None:
-    buffer = vm.ReplayBuffer(1, 1, 1)
-    buffer.add([[1e300]], [[0.0]], [0.0], [[-1e300]], [True])
-    assert buffer.sample(1).observations[0, 0] == np.finfo(np.float32).max
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (0, 1e300, r"observations\[1, 2\]: must be at most 3\.40282\S*e\+38 in size, got 1e\+300"),
+        (1, -1e39, r"actions\[1, 1\]: must be at most .* got -1e\+39"),
+        (2, 1e40, r"rewards\[1\]: must be at most .* got 1e\+40"),
+        (3, -1e300, r"next_observations\[1, 2\]: must be at most .* got -1e\+300"),
+    ],
+)
+def test_what_is_beyond_float32_is_refused(storage: str, column: int, value: float, message: str) -> None:
+    columns = [
+        np.zeros((2, 3)),
+        np.zeros((2, 2)),
+        np.zeros(2),
+        np.zeros((2, 3)),
+        np.zeros(2, bool),
+    ]
+    columns[column].flat[-1] = value
+    buffer = vm.ReplayBuffer(4, 3, 2, storage=storage)
+    with pytest.raises(ValueError, match=message):
+        buffer.add(*columns)
+    assert buffer.added == 0
+    columns[column].flat[-1] = np.inf
+    with pytest.raises(ValueError, match="must be finite"):
+        buffer.add(*columns)
+
+
+def test_priorities_beyond_float32_are_refused() -> None:
+    buffer = filled(alpha=0.5)
+    before = buffer.snapshot()
+    with pytest.raises(ValueError, match=r"priorities\[1\]: must be at most .* got 1e\+39"):
+        buffer.update_priorities([0, 1], [1.0, 1e39])
+    assert buffer.snapshot() == before
 
 
 def out_with(name: str, change: Any) -> vm.ReplayBatch:

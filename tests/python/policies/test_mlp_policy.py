@@ -113,6 +113,11 @@ class TestForward:
                 ValueError,
                 r"observations\[1, 2\]: must be finite, got NaN",
             ),
+            (
+                [[0.0] * F, [0.0, -1e300] + [0.0] * 5],
+                ValueError,
+                r"observations\[1, 1\]: must be at most 3\.40282\S*e\+38 in size, got -1e\+300",
+            ),
         ],
     )
     def test_bad_observations(self, seen: Any, error: type[Exception], message: str) -> None:
@@ -269,6 +274,21 @@ class TestObject:
             ([[[1, 2], [0, 0]]], [[0, np.inf]], {}, ValueError, r"biases\[0\]\[1\]: must be finite, got inf"),
             ([[[1, 2j], [0, 0]]], [[0, 0]], {}, TypeError, r"weights\[0\]"),
             (
+                [[[1, 0], [0, 1e39]]],
+                [[0, 0]],
+                {},
+                ValueError,
+                r"weights\[0\]\[1, 1\]: must be at most 3\.40282\S*e\+38 in size, got 1e\+39",
+            ),
+            (
+                None,
+                None,
+                {"high": [1.0, 1e39]},
+                ValueError,
+                r"high\[1\]: must be at most .* got 1e\+39",
+            ),
+            (None, None, {"low": [np.nan, 0.0]}, ValueError, r"low\[0\]: must be a number, got nan"),
+            (
                 None,
                 None,
                 {"activation": "gelu"},
@@ -382,6 +402,8 @@ class TestFiles:
             policy.save(tmp_path / "deep" / "policy.safetensors")
             assert vm.MlpPolicy.load(tmp_path / "deep" / "policy.safetensors") == policy
         assert os.listdir(tmp_path / "deep") == ["policy.safetensors"]
+        policy.save(str(tmp_path / "other"))
+        assert vm.MlpPolicy.load(str(tmp_path / "other")) == policy
 
     def test_a_checkpoint(self, tmp_path: Path) -> None:
         config = TrainConfig(
@@ -429,7 +451,7 @@ class TestFiles:
         save_policy(model, path)
         content = path.read_bytes()
         path.write_bytes(content.replace(b"actor.2.bias", b"actor.2.bits"))
-        with pytest.raises(ValueError, match=r"incomplete policy: 'actor\.2\.bias'"):
+        with pytest.raises(ValueError, match="damaged: the checksum does not fit"):
             vm.MlpPolicy.load(path)
 
 

@@ -255,8 +255,10 @@ def test_a_state_that_does_not_fit():
             other.restore(state)
     incomplete = copy.copy(state)
     del incomplete["shuffle"]
-    with pytest.raises(ValueError, match="state: does not fit this learner: 'shuffle'"):
+    with pytest.raises(ValueError, match="state: does not fit this learner: 'shuffle' is missing"):
         learner((1, 2)).restore(incomplete)
+    with pytest.raises(TypeError, match="total_steps: must be a whole number, got nan"):
+        BatchedPPO([KeptBandit()], SMALL, total_steps=float("nan"), seeds=(1,))
 
 
 def test_the_same_seeds_give_the_same_weights_and_touch_no_global_generator():

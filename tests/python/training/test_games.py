@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 import signal
 from typing import Any
 
@@ -54,11 +55,15 @@ ITERATION = 6 * 20
 BASE = GameConfig(
     agents=(1, 4), rounds=3, round_steps=2 * ITERATION, patience=0, accept="always", start="last", episodes=4
 )
+OF_BEST_RESPONSE = ("update_probability", "patience", "tolerance", "accept", "start", "starts")
 
 
 def run_of(game: Schedule, *, seed: int = 3, backend: Backend = "native", **changes: Any) -> GameRun:
     train = dataclasses.replace(TRAIN, seed=seed, backend=backend)
-    return GameRun(dataclasses.replace(BASE, game=game, **changes), train)
+    settings = dataclasses.asdict(BASE) | changes | {"game": game}
+    if game in ("independent", "shared"):
+        settings = {name: value for name, value in settings.items() if name not in OF_BEST_RESPONSE}
+    return GameRun(GameConfig(**settings), train)
 
 
 def played(run: GameRun, scenario: vm.Scenario = DEFAULT) -> Any:
@@ -389,6 +394,8 @@ def test_a_game_goes_on_from_any_iteration(game: Schedule, backend: Backend) -> 
             resumed.iterate()
         assert same_games(resumed, learner)
         assert resumed.steps == learner.steps
+    with pytest.raises(ValueError, match="state: does not fit this game: 'strategies' is missing"):
+        make_game(run, DEFAULT).restore({"round": 0, "rows": []})
 
 
 def test_inertia_asks_each_agent_by_its_own_draw() -> None:
@@ -479,6 +486,8 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
     assert isinstance(load_profile(result.run, 1)[1], Pool)
     with pytest.raises(FileNotFoundError, match="round-0007"):
         load_profile(result.run, 7)
+    assert all(map(same, load_profile(str(result.run), round_=3)[4].members, own.members))
+    assert play_game(resume=str(result.run)).run == result.run
 
 
 def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
@@ -546,9 +555,72 @@ def test_resuming_holds_to_the_settings(tmp_path: Any) -> None:
         play_game(
             dataclasses.replace(run, game=dataclasses.replace(run.game, tolerance=2.0)), resume=short.run
         )
+    for changes, message in (
+        (
+            {"name": "zz"},
+            r"name: a run goes on in its own folder, .*default-iterated-seed3, not under .*'zz'",
+        ),
+        ({"out": tmp_path / "elsewhere"}, "out: a run goes on in its own folder, .*, not in '.*elsewhere'"),
+        (
+            {"ppo": dataclasses.replace(PPO_SETTINGS, gamma=0.25, epochs=3)},
+            r"^ppo\.epochs: the run to resume has 2, not 3; "
+            r"ppo\.gamma: the run to resume has 0\.5, not 0\.25$",
+        ),
+    ):
+        other = dataclasses.replace(run, train=dataclasses.replace(run.train, **changes))
+        with pytest.raises(ValueError, match=message):
+            play_game(other, resume=short.run)
     longer = dataclasses.replace(run, game=dataclasses.replace(run.game, rounds=2))
     straight = dataclasses.replace(longer, train=dataclasses.replace(run.train, name="straight"))
     assert all(map(same, play_game(longer, resume=short.run).strategies, play_game(straight).strategies))
+    before = {path: path.read_bytes() for path in short.run.rglob("*") if path.is_file()}
+    with pytest.raises(
+        ValueError, match="rounds: the run to resume has played 2 rounds, 1 leaves nothing to do"
+    ):
+        play_game(run, resume=short.run)
+    assert {path: path.read_bytes() for path in short.run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("left", [("config.json",), ("config.json", "scenario.toml", "rounds.csv")])
+@pytest.mark.parametrize("game", ["iterated", "shared"])
+def test_a_run_without_a_checkpoint_begins_anew(game: Schedule, left: tuple[str, ...], tmp_path: Any) -> None:
+    run = run_of(game)
+    whole = play_game(
+        dataclasses.replace(run, train=dataclasses.replace(run.train, out=tmp_path, name="whole"))
+    )
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in left:
+        (killed / name).write_bytes((whole.run / name).read_bytes())
+    begun = play_game(resume=killed)
+    assert begun.run == killed
+    assert all(map(same, begun.strategies, whole.strategies))
+    for file in ("rounds.csv", "profile.json", "scenario.toml", "config.json"):
+        assert (killed / file).read_bytes() == (whole.run / file).read_bytes()
+
+
+@pytest.mark.parametrize("moment", ["config.json", "scenario.toml", "checkpoint.pt"])
+def test_a_run_killed_at_its_beginning_can_be_resumed(
+    moment: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it was that it could not write any more, but for its settings."""
+    run = run_of("iterated", rounds=1)
+    run = dataclasses.replace(run, train=dataclasses.replace(run.train, out=tmp_path, name="run"))
+    replace = os.replace
+
+    def killed(source: Any, target: Any) -> None:
+        if target.name == moment:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            play_game(run)
+    if moment == "config.json":  # nothing is there: the name is free
+        assert play_game(run).run == tmp_path / "run"
+    else:
+        assert play_game(resume=tmp_path / "run").rows
 
 
 # Settings
@@ -580,6 +652,19 @@ def test_a_game_refuses_what_it_does_not_have() -> None:
         GameRun(GameConfig(game="shared"), dataclasses.replace(TRAIN, learner=2))
     with pytest.raises(ValueError, match="total_steps: is no setting of a game"):
         GameRun(GameConfig(game="shared"), dataclasses.replace(TRAIN, total_steps=2))
+    for name, value in (
+        *(("update_probability", 0.5), ("patience", 3), ("tolerance", 2.0)),
+        *(("accept", "always"), ("start", "last"), ("starts", 4)),
+    ):
+        for game in ("independent", "shared"):
+            with pytest.raises(
+                ValueError,
+                match=f"{name}: is no setting of {game} learning, only of iterated, simultaneous, fic",
+            ):
+                GameRun(GameConfig(game=game, **{name: value}))
+    for game in ("iterated", "simultaneous", "independent", "shared"):
+        with pytest.raises(ValueError, match=f"pool: is no setting of a game that is {game}, only of a fict"):
+            GameRun(GameConfig(game=game, pool=3))
     with pytest.raises(ValueError, match="agents: 'G4' is named twice"):
         BestResponse(run_of("iterated", agents=(4, "G4")), DEFAULT)
     with pytest.raises(ValueError, match="G9"):

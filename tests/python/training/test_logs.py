@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import errno
+import io
 import math
+import os
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -31,6 +35,25 @@ def test_rows_are_there_as_soon_as_they_are_written(tmp_path):
     assert lines == [HEADER, "1,100,10000,,3", "2,200,10000,0.1,3"]
     log.sync()
     log.close()
+
+
+@pytest.mark.parametrize("act", ["write", "sync", "close"])
+def test_a_full_disk_says_which_file_it_was(tmp_path, act):
+    path = tmp_path / "metrics.csv"
+    log = CsvLog(path, 0)
+
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        fileno = close = flush
+
+    log._file.close()
+    log._file = Full()
+    log._writer = csv.writer(log._file)
+    with pytest.raises(OSError, match="No space left") as caught:
+        log.write(row(1)) if act == "write" else getattr(log, act)()
+    assert caught.value.filename == str(path)
 
 
 @pytest.mark.parametrize("tail", ["", "5,50", "5,500,1", "x", "7,700,10000,0.5,3\n"])

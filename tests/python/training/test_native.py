@@ -320,8 +320,28 @@ def test_what_cannot_be_trained_is_refused() -> None:
         NativePPO(make_env(), SMALL, total_steps=10**4).restore(small.state())
     with pytest.raises(ValueError, match=r"learners\[1\]"):
         iterate_together([small, NativePPO(make_env(3), PPOConfig(), total_steps=10**4)], 1)
-    with pytest.raises(RuntimeError, match="already"):
-        iterate_together([small, small], 1)
+    for steps in (float("nan"), 1e6, "7", None):
+        with pytest.raises(TypeError, match="total_steps: must be a whole number, got"):
+            NativePPO(make_env(), SMALL, total_steps=steps)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="state: does not fit this learner: 'model' is missing"):
+        NativePPO(make_env(), SMALL, total_steps=1).restore({})
+
+
+def test_what_cannot_be_trained_together_is_refused() -> None:
+    env = make_env(3)
+    one, two, three = (NativePPO(e, SMALL, total_steps=10**4) for e in (make_env(3), env, env))
+    for iterations in (0, -1):
+        with pytest.raises(ValueError, match=f"iterations: must be at least 1, got {iterations}"):
+            iterate_together([one, two], iterations)
+    with pytest.raises(TypeError, match=r"iterations: must be a whole number, got 1\.5"):
+        iterate_together([one, two], 1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="learners: must name at least one"):
+        iterate_together([], 1)
+    with pytest.raises(ValueError, match=r"learners\[2\]: is learners\[0\]; each needs an env"):
+        iterate_together([one, two, one], 1)
+    with pytest.raises(ValueError, match=r"learners\[2\]: has the environment of learners\[1\]; each needs"):
+        iterate_together([one, two, three], 1)
+    assert not any(learner.started for learner in (one, two, three))
 
 
 def test_a_run_does_not_go_on_past_its_end() -> None:

@@ -287,8 +287,13 @@ def test_a_state_that_does_not_fit():
         other.restore(state)
     incomplete = copy.copy(state)
     del incomplete["shuffle"]
-    with pytest.raises(ValueError, match="state: does not fit this learner: 'shuffle'"):
+    with pytest.raises(ValueError, match="state: does not fit this learner: 'shuffle' is missing"):
         bandit_learner().restore(incomplete)
+    with pytest.raises(ValueError, match="state: does not fit this learner: 'model' is missing"):
+        bandit_learner().restore({})
+    for steps in (float("nan"), 1e6, "7", None):
+        with pytest.raises(TypeError, match="total_steps: must be a whole number, got"):
+            PPO(KeptBandit(), SMALL, total_steps=steps)
 
 
 def test_what_cannot_be_learned_on():

@@ -26,6 +26,8 @@ from vecmarket.training import (
     as_numpy_policy,
     load_checkpoint,
     load_policy,
+    save_checkpoint,
+    save_policy,
     train,
     trainer,
 )
@@ -201,11 +203,58 @@ def test_settings_that_would_change_a_resumed_run_are_refused(config):
         ({"total_steps": 5}, "total_steps: the run to resume has 840, not 5"),
         ({"seed": 5}, "seed: the run to resume has 2, not 5"),
         ({"backend": "torch"}, "backend: the run to resume has 'native', not 'torch'"),
-        ({"ppo": PPOConfig()}, "ppo: the run to resume has"),
+        (
+            {"ppo": dataclasses.replace(PPO_SETTINGS, epochs=5, gamma=0.75), "seed": 3},
+            r"^seed: the run to resume has 2, not 3; ppo\.epochs: the run to resume has 2, not 5; "
+            r"ppo\.gamma: the run to resume has 0\.5, not 0\.75$",
+        ),
+        ({"name": "zz"}, "name: a run goes on in its own folder, .*done, not under the name 'zz'"),
+        ({"out": Path("elsewhere")}, "out: a run goes on in its own folder, .*done, not in 'elsewhere'"),
     ):
         with pytest.raises(ValueError, match=message):
             train(dataclasses.replace(config, **changes), resume=done.run)
     assert train(dataclasses.replace(config, engine_threads=2, csv=False), resume=done.run).run == done.run
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is(config):
+    done = train(named(config, "done"))
+    moved = config.out / "deep" / "moved"
+    moved.parent.mkdir()
+    done.run.rename(moved)
+    assert train(named(config, "moved", out=moved.parent), resume=moved).run == moved
+
+
+@pytest.mark.parametrize("left", [("config.json",), ("config.json", "scenario.toml", "metrics.csv")])
+def test_a_run_without_a_checkpoint_begins_anew(either, left):
+    whole = train(named(either, "whole"))
+    killed = either.out / "killed"
+    killed.mkdir()
+    for name in left:
+        (killed / name).write_bytes((whole.run / name).read_bytes())
+    with pytest.raises(ValueError, match="seed: the run to resume has 2, not 5"):
+        train(dataclasses.replace(either, seed=5), resume=killed)
+    begun = train(resume=killed)
+    assert begun.run == killed
+    assert same_weights(whole.model, begun.model)
+    assert figures(whole.run) == figures(killed)
+    for name in ("config.json", "scenario.toml"):
+        assert (killed / name).read_bytes() == (whole.run / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", r"config\.json: settings: not a training run's: no JSON: Expecting property name"),
+        (b"[]", r"config\.json: settings: not a training run's: must be a JSON object, is list"),
+        (b"{}", r"config\.json: settings: not a training run's: 'ppo' is missing"),
+        (b'{"ppo": 3}', r"config\.json: settings: not a training run's: 'ppo' must be an object, is 3"),
+        (b"\xff\xfe", r"config\.json: .*can't decode"),
+    ],
+)
+def test_a_damaged_file_of_settings_is_named(config, content, message):
+    (config.out / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        train(resume=config.out)
 
 
 def test_nothing_to_resume(config):
@@ -302,3 +351,29 @@ def test_a_scenario_of_ones_own(config, tmp_path):
     result = train(dataclasses.replace(config, scenario=str(path), total_steps=1))
     assert result.run.name == "mine-4-seed2"
     assert result.scenario == vm.Scenario.competitive()
+
+
+def test_paths_are_strings_as_well(config):
+    done = train(named(config, "done", out=str(config.out), total_steps=1))
+    assert done.config.out == config.out
+    model = load_policy(str(done.run / "policy.safetensors"))
+    copy = str(config.out / "copy.safetensors")
+    save_policy(model, copy)
+    assert same_weights(load_policy(copy), done.model)
+    checkpoint = load_checkpoint(str(done.run / "checkpoint.pt"))
+    save_checkpoint(str(config.out / "copy.pt"), checkpoint)
+    assert load_checkpoint(str(config.out / "copy.pt")).config == checkpoint.config
+    assert train(resume=str(done.run)).run == done.run
+    assert train(done.config, resume=str(done.run / "checkpoint.pt")).run == done.run
+    with pytest.raises(FileNotFoundError, match="nowhere: no such policy file"):
+        load_policy(str(config.out / "nowhere"))
+
+
+def test_tables_are_found_by_strings(config):
+    tables = {name: f"{name}.csv" for name in ("fleet", "demand", "renewables")}
+    settings = dataclasses.replace(config, scenario="csv", **tables)
+    assert settings.fleet == Path("fleet.csv")
+    assert TrainConfig.from_json(settings.to_json()) == settings
+    for name in (*tables, "out"):
+        with pytest.raises(ValueError, match=f"{name}: must be a path, got 3"):
+            dataclasses.replace(settings, **{name: 3})

@@ -21,6 +21,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from vecmarket.checks import unfit_state
 from vecmarket.config import Scenario
 from vecmarket.training.games.config import BEST_RESPONSE, GameRun
 from vecmarket.training.games.draws import job_seed, updates
@@ -173,7 +174,7 @@ class BestResponse:
                 self._training = self._begin_turn()
                 self._training.restore(state["training"])
         except (KeyError, IndexError, RuntimeError, TypeError) as error:
-            raise ValueError(f"state: does not fit this game: {error}") from error
+            raise unfit_state("game", error) from error
 
     def _plan(self) -> list[list[int]]:
         """Return who trains in this round: a list of agents for each turn."""

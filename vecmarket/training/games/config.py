@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from vecmarket.training.config import TrainConfig
+from vecmarket.training.config import TrainConfig, json_object
 
 __all__ = ["BEST_RESPONSE", "GameConfig", "GameRun", "Schedule"]
 
@@ -20,6 +20,9 @@ BEST_RESPONSE = ("iterated", "simultaneous", "fictitious")
 """The schedules in which an agent learns while the others stand still."""
 
 _NOT_OF_A_GAME = {"learner": "--agents names who learns", "total_steps": "--round-steps gives its length"}
+
+_OF_BEST_RESPONSE = ("update_probability", "patience", "tolerance", "accept", "start", "starts")
+"""Settings of the schedules in which an agent learns while the others stand still."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,14 @@ class GameRun:
         for name, instead in _NOT_OF_A_GAME.items():
             if getattr(self.train, name) != getattr(usual, name):
                 raise ValueError(f"{name}: is no setting of a game; {instead}")
+        one, plain = self.game, GameConfig()
+        for name in _OF_BEST_RESPONSE:
+            if one.game not in BEST_RESPONSE and getattr(one, name) != getattr(plain, name):
+                raise ValueError(
+                    f"{name}: is no setting of {one.game} learning, only of {', '.join(BEST_RESPONSE)}"
+                )
+        if one.game != "fictitious" and one.pool != plain.pool:
+            raise ValueError(f"pool: is no setting of a game that is {one.game}, only of a fictitious one")
 
     def to_json(self) -> str:
         """Return the settings as JSON text."""
@@ -157,11 +168,8 @@ class GameRun:
     @classmethod
     def from_json(cls, text: str) -> GameRun:
         """Read settings that `to_json` wrote; a ValueError names what is wrong."""
-        try:
-            values = json.loads(text)
-            game, train = dict(values["game"]), json.dumps(values["train"])
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"settings: not a game's: {error}") from error
+        values = json_object(text, "game", ("game", "train"))
+        game, train = values["game"], json.dumps(values["train"])
         known = {f.name for f in dataclasses.fields(GameConfig)}
         for name in game:
             if name not in known:

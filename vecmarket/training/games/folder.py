@@ -20,6 +20,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ def write_round(run: Path, learner: GameLearner, names: Sequence[str]) -> None:
     write_rows(run, learner.rows)
 
 
-def load_profile(run: Path, round_: int | None = None) -> list[Strategy | Pool]:
+def load_profile(run: str | os.PathLike[str], round_: int | None = None) -> list[Strategy | Pool]:
     """Return how every agent bids, by place, at the end of a round, the newest when None.
 
     In fictitious play the learning agents have their mixtures, as a `Pool` each.
@@ -81,6 +82,7 @@ def load_profile(run: Path, round_: int | None = None) -> list[Strategy | Pool]:
     ValueError
         When a file is damaged.
     """
+    run = Path(run)
     path = (run if round_ is None else run / _folder(round_)) / PROFILE_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such profile; a run has one once its first round is over")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vecmarket.checks import unfit_state
 from vecmarket.config import Scenario
 from vecmarket.scenarios.days import training_days
 from vecmarket.training.batched import BatchedPPO
@@ -148,7 +149,7 @@ class Together:
             self.strategies = unpack(state["strategies"])
             self._learner.restore(state["learner"])
         except (KeyError, RuntimeError, TypeError) as error:
-            raise ValueError(f"state: does not fit this game: {error}") from error
+            raise unfit_state("game", error) from error
 
     def _end_round(self) -> None:
         learner = self._learner

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,16 @@ from typing import Any
 from vecmarket.config import Scenario
 from vecmarket.files import write_atomically
 from vecmarket.training.checkpoints import checkpoint_path, read_values, write_values
+from vecmarket.training.folder import (
+    CONFIG_FILE,
+    FREE_SETTINGS,
+    SCENARIO_FILE,
+    check_same,
+    check_stays,
+    make_folder,
+    never_began,
+    read_settings,
+)
 from vecmarket.training.games.best_response import BestResponse
 from vecmarket.training.games.config import BEST_RESPONSE, GameRun
 from vecmarket.training.games.display import RoundBoard, RoundProgress
@@ -20,14 +30,7 @@ from vecmarket.training.games.players import GameLearner, Row
 from vecmarket.training.games.strategies import Pool, Strategy
 from vecmarket.training.games.together import Together
 from vecmarket.training.interrupts import HeldInterrupt
-from vecmarket.training.trainer import (
-    CONFIG_FILE,
-    FREE_SETTINGS,
-    SCENARIO_FILE,
-    build_scenario,
-    make_folder,
-    torch_threads,
-)
+from vecmarket.training.trainer import build_scenario, run_scenario, torch_threads
 
 __all__ = ["GameResult", "make_game", "play_game"]
 
@@ -68,7 +71,7 @@ class GameResult:
     interrupted: bool
 
 
-def play_game(config: GameRun | None = None, *, resume: Path | None = None) -> GameResult:
+def play_game(config: GameRun | None = None, *, resume: str | os.PathLike[str] | None = None) -> GameResult:
     """Let several agents of a market learn against each other.
 
     The folder ``config.train.out / config.train.name`` receives what `vecmarket.training.games.folder`
@@ -82,7 +85,8 @@ def play_game(config: GameRun | None = None, *, resume: Path | None = None) -> G
     config
         Settings of the run. With `resume`, None takes the run's own.
     resume
-        Folder of a run, or its checkpoint, to go on with.
+        Folder of a run, or its checkpoint, to go on with. A run that was ended before its first checkpoint
+        begins anew, with the settings and in the folder that it has.
 
     Raises
     ------
@@ -90,27 +94,36 @@ def play_game(config: GameRun | None = None, *, resume: Path | None = None) -> G
         When `resume` or a table of the scenario is not there.
     ValueError
         When a setting cannot be used, the run's folder is taken, or `config` differs from the run to resume.
-        Of a game of best responses that goes on, `rounds` and `patience` may differ.
+        Of a game of best responses that goes on, `rounds` and `patience` may differ; other `rounds` must be
+        more than it has played.
     """
     values: dict[str, Any] | None = None
+    run: Path | None = None
     if resume is None:
         if config is None:
             raise ValueError("config: must be given where no run is resumed")
-        scenario, run = build_scenario(config.train), None
+        scenario = build_scenario(config.train)
     else:
         path = checkpoint_path(resume)
-        values = read_values(path, ("game", "learner", "seconds"))
-        config = _resumed(GameRun.from_json(values["game"]), config)
         run = path.parent
-        scenario = Scenario.load(run / SCENARIO_FILE)
+        if never_began(resume):
+            own = read_settings(run, GameRun.from_json)
+        else:
+            values = read_values(path, ("game", "learner", "seconds"))
+            own = GameRun.from_json(values["game"])
+        if config is not None:
+            _check_resumed(run, own, config, 0 if values is None else int(values["learner"]["round"]))
+        config = config or own
+        scenario = run_scenario(run, config.train)
     with torch_threads(config.train.torch_threads):
         learner = make_game(config, scenario)
         if values is not None:
             learner.restore(values["learner"])
         if run is None:
             run = _make_folder(config)
-            scenario.save(run / SCENARIO_FILE)
         write_atomically(run / CONFIG_FILE, config.to_json().encode())
+        if values is None:
+            scenario.save(run / SCENARIO_FILE)
         return _play(learner, config, scenario, run, 0.0 if values is None else float(values["seconds"]))
 
 
@@ -194,17 +207,12 @@ def _make_folder(config: GameRun) -> Path:
     return make_folder(train.out, train.name, usual)
 
 
-def _resumed(own: GameRun, given: GameRun | None) -> GameRun:
-    """Return the settings to go on with; given ones must agree with the run's own where it matters."""
-    if given is None:
-        return own
-    free = ("rounds", "patience") if own.game.game in BEST_RESPONSE else ()
-    for mine, other, may_differ in (
-        (own.game, given.game, free),
-        (own.train, given.train, FREE_SETTINGS),
-    ):
-        for field in dataclasses.fields(mine):
-            one, two = getattr(mine, field.name), getattr(other, field.name)
-            if field.name not in may_differ and one != two:
-                raise ValueError(f"{field.name}: the run to resume has {one!r}, not {two!r}")
-    return given
+def _check_resumed(run: Path, own: GameRun, given: GameRun, played: int) -> None:
+    """Refuse settings that differ from those of the run to resume where it matters."""
+    check_same(own.game, given.game, ("rounds", "patience") if own.game.game in BEST_RESPONSE else ())
+    check_same(own.train, given.train, FREE_SETTINGS)
+    check_stays(run, own.train, given.train)
+    if given.game.rounds != own.game.rounds and given.game.rounds <= played:
+        raise ValueError(
+            f"rounds: the run to resume has played {played} rounds, {given.game.rounds} leaves nothing to do"
+        )
