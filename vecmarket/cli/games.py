@@ -14,6 +14,7 @@ from rich.table import Table
 from vecmarket.config import Scenario
 from vecmarket.evaluation import (
     Bidder,
+    Grid,
     ProfileEvaluation,
     Rounds,
     evaluate_profile,
@@ -101,10 +102,12 @@ def judge_profile(
     learners = learning_agents(scenario, config.game)
     # Before anything is written: a round may be missing.
     earlier: list[Sequence[Strategy | Pool]] = [starting_profile(scenario, config), *load_rounds(run)[:-1]]
-    evaluation = evaluate_profile(scenario, bidders, deviators=learners)
+    # Best responses may do what learners could.
+    grid = Grid.critical(withholding=config.game.withholding)
+    evaluation = evaluate_profile(scenario, bidders, deviators=learners, grid=grid)
     print_profile(evaluation, console)
     written = list(save_profile(evaluation, run).files)
-    rounds = judge_rounds(earlier, evaluation)
+    rounds = judge_rounds(earlier, evaluation, grid)
     print_rounds(rounds, console)
     (run / JUDGED).mkdir(exist_ok=True)
     # rounds.csv of the run itself is what training saw
@@ -113,15 +116,17 @@ def judge_profile(
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
-def judge_rounds(earlier: Sequence[Sequence[Strategy | Pool]], last: ProfileEvaluation) -> Rounds:
+def judge_rounds(earlier: Sequence[Sequence[Strategy | Pool]], last: ProfileEvaluation, grid: Grid) -> Rounds:
     """Return what the profiles of all rounds come to, with every learner's best response.
 
     `earlier` begins with the profile before anybody learned, round 0; `last` is the evaluation of the newest,
-    and all are judged as it was: on the same episodes, with the same deviators.
+    and all are judged as it was: on the same episodes, with the same deviators and
+    `grid`.
     """
     deviators = [deviation.agent for deviation in last.deviations]
     evaluations = (
-        evaluate_profile(last.scenario, _bidders(profile), deviators=deviators) for profile in earlier
+        evaluate_profile(last.scenario, _bidders(profile), deviators=deviators, grid=grid)
+        for profile in earlier
     )
     return Rounds.of(itertools.chain(evaluations, [last]))
 

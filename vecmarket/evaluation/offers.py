@@ -73,9 +73,12 @@ class Grid:
             raise ValueError(f"withheld: must be shares in [0, 1] with 0 among them, got {self.withheld}")
 
     @classmethod
-    def critical(cls, below: float = 1e-3) -> Grid:
-        """Return the grid of nothing but the offers that can be best by profit."""
-        return cls(spacing=None, below=below, withheld=(0.0,), ties=False)
+    def critical(cls, below: float = 1e-3, *, withholding: bool = True) -> Grid:
+        """Return the grid of nothing but the offers that can be best by profit.
+
+        Without `withholding` these are the best among those that offer everything.
+        """
+        return cls(spacing=None, below=below, withheld=(0.0,), ties=False, residual=withholding)
 
     def size(self, reach: float, rivals: int) -> int:
         """Return how many offers are tried in an hour at most, given the reach and the rivals' levels."""
