@@ -172,10 +172,9 @@ impl Work for Act<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Self { policy, tile, observations, rows, noise, actions, mut drawn } = self;
-        let features = policy.features();
         for rows in rows.chunks(TILE) {
-            let seen = rows.iter().map(|row| &observations[*row as usize * features..][..features]);
-            tile.take(seen, &policy.centre, &policy.factor);
+            let places = rows.iter().map(|row| *row as usize);
+            tile.take(simd, observations, places, &policy.centre, &policy.factor);
             forward(simd, &policy.network, &policy.packed, tile, rows.len());
             for (i, row) in rows.iter().enumerate() {
                 let row = *row as usize;

@@ -201,11 +201,11 @@ fn act<V: Vector>(
     while done < mine.count() {
         let rows = mine.tile(done);
         let count = rows.len();
-        let observations = rows.clone().map(|row| &out.observations[row * features..][..features]);
-        for (row, observation) in rows.clone().zip(observations.clone()) {
-            piece.observations[(row * piece.steps + t) * features..][..features].copy_from_slice(observation);
+        for row in rows.clone() {
+            let seen = &out.observations[row * features..][..features];
+            piece.observations[(row * piece.steps + t) * features..][..features].copy_from_slice(seen);
         }
-        actor.take(observations, &learner.centre, &learner.factor);
+        actor.take(simd, out.observations, rows.clone(), &learner.centre, &learner.factor);
         let inputs = count * stride;
         critic.layers[0][..inputs].copy_from_slice(&actor.layers[0][..inputs]);
         forward(simd, &brain.actor, of_actor, actor, count);
@@ -267,14 +267,12 @@ fn value<V: Vector>(
     mut put: impl FnMut(usize, f32),
 ) {
     let brain = &learner.brain;
-    let features = brain.plan.features;
     let packed = &learner.packed[brain.critic_at()..brain.spread_at()];
     let mut done = 0;
     while done < mine.count() {
         let rows = mine.tile(done);
         let count = rows.len();
-        let of_rows = rows.clone().map(|row| &observations[row * features..][..features]);
-        tile.take(of_rows, &learner.centre, &learner.factor);
+        tile.take(simd, observations, rows.clone(), &learner.centre, &learner.factor);
         forward(simd, &brain.critic, packed, tile, count);
         for (i, row) in rows.enumerate() {
             put(row, tile.outputs(i)[0].0[0]);

@@ -4,7 +4,7 @@ use super::functions::{logistic, tanh};
 use super::product::{Rows, rows_dot_rows, rows_times_panels};
 use super::shape::{Activation, Network};
 use super::{Line, TILE, lines};
-use crate::simd::{Vector, Wide, Work};
+use crate::simd::{Vector, WIDE, Wide, Work};
 
 /// The numbers of up to [`TILE`] rows on their way through a network, layer by layer.
 #[derive(Debug, Clone)]
@@ -33,14 +33,25 @@ impl Tile {
         Self { layers, slopes, gradients }
     }
 
-    /// Takes rows of inputs, each `(x - centre) * factor`.
+    /// Takes some rows of `inputs`, (all rows, F), as `(x - centre) * factor`; what fills up their lines has no meaning.
     #[inline(always)]
-    pub fn take<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>, centre: &[f32], factor: &[f32]) {
-        let stride = lines(centre.len());
-        for (row, into) in rows.zip(self.layers[0].chunks_exact_mut(stride)) {
-            let into = into.iter_mut().flat_map(|line| &mut line.0);
-            for (((x, centre), factor), into) in row.iter().zip(centre).zip(factor).zip(into) {
-                *into = (x - centre) * factor;
+    pub fn take<V: Vector>(
+        &mut self,
+        simd: V,
+        inputs: &[f32],
+        rows: impl Iterator<Item = usize> + Clone,
+        centre: &[f32],
+        factor: &[f32],
+    ) {
+        let features = centre.len();
+        let stride = lines(features);
+        for part in 0..stride {
+            let at = part * WIDE;
+            let (centre, factor) = (line_of(&centre[at..]).get(simd), line_of(&factor[at..]).get(simd));
+            for (row, into) in rows.clone().zip(self.layers[0].chunks_exact_mut(stride)) {
+                // A whole line even where the row is shorter: the next row's numbers do no harm.
+                let x = line_of(&inputs[row * features + at..]);
+                into[part].set((x.get(simd) - centre) * factor);
             }
         }
     }
@@ -52,6 +63,17 @@ impl Tile {
         let stride = last.len() / TILE;
         &last[row * stride..][..stride]
     }
+}
+
+/// The first numbers as a line, with zeros behind the last.
+#[inline(always)]
+fn line_of(numbers: &[f32]) -> Line {
+    let mut line = Line::default();
+    match numbers.first_chunk() {
+        Some(first) => line.0 = *first,
+        None => line.0[..numbers.len()].copy_from_slice(numbers),
+    }
+    line
 }
 
 /// Computes the outputs of the first rows of a tile.

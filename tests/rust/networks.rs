@@ -36,7 +36,8 @@ impl Work for Pass<'_> {
         let mut outputs = vec![];
         for (inputs, gradients) in inputs.chunks(TILE).zip(gradients.chunks(TILE)) {
             let rows = inputs.len();
-            tile.take(inputs.iter().map(Vec::as_slice), &vec![0.0; shape.inputs], &vec![1.0; shape.inputs]);
+            let flat: Vec<f32> = inputs.concat();
+            tile.take(simd, &flat, 0..rows, &vec![0.0; shape.inputs], &vec![1.0; shape.inputs]);
             forward(simd, network, packed, &mut tile, rows);
             let flat = |row: usize| tile.outputs(row).iter().flat_map(|line| line.0).take(shape.outputs).collect();
             outputs.extend((0..rows).map(flat));
