@@ -211,7 +211,7 @@ class Engine(_core.Engine):
             ``observations`` (k, N, A, F) float32
                 From which the actions were chosen.
             ``actions`` (k, N, A, 2) float32
-                As chosen, before they are cut to the policy's bounds.
+                As chosen, before they are cut to the policy's bounds; not finite where a network overflows.
             ``log_probs`` (k, N, A) float32
                 Log-densities of drawn actions; NaN for a policy that plays its mean.
             ``rewards`` (k, N, A) float32, ``terminated`` and ``truncated`` (k, N) bool
@@ -231,6 +231,8 @@ class Engine(_core.Engine):
         TypeError
             When something is no policy.
         """
+        if not (autoreset is None or isinstance(autoreset, str)):
+            raise TypeError(f'autoreset: must be "same_step" or None, got {autoreset!r}')
         each = policies if isinstance(policies, Sequence) else [policies] * len(self.acting)
         return super().rollout(each, steps, autoreset)
 

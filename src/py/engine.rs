@@ -19,6 +19,9 @@ use crate::scenario::Scenario;
 use crate::shard::{Cells, SHARD};
 use crate::step::Autoreset;
 
+/// Steps of a rollout: more are a mistake, and what they need is not counted.
+const MOST_STEPS: i64 = 1 << 20;
+
 /// Two matrices, one entry per environment or seat and column.
 type Pair<'py, T> = (Bound<'py, PyArray2<T>>, Bound<'py, PyArray2<T>>);
 /// Steps, hours and episodes.
@@ -166,11 +169,18 @@ impl Engine {
         steps: &Bound<'py, PyAny>,
         autoreset: Option<&str>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let autoreset = mode(autoreset)?;
+        // A step that resets plays no action, and is nothing to learn from.
+        let autoreset = match autoreset {
+            None => Autoreset::Disabled,
+            Some("same_step") => Autoreset::SameStep,
+            Some(name) => {
+                return Err(Error::value("autoreset", format!("must be \"same_step\" or None, got {name:?}")).into());
+            }
+        };
         let policies = extract::policies(policies, "policies")?;
         let steps = extract::integer(steps, "steps")?;
-        if steps < 1 {
-            return Err(Error::value("steps", format!("must be at least 1, got {steps}")).into());
+        if !(1..=MOST_STEPS).contains(&steps) {
+            return Err(Error::value("steps", format!("must be in 1..{MOST_STEPS}, got {steps}")).into());
         }
         let steps = steps as usize;
         let mut guard = self.lock()?;

@@ -121,7 +121,8 @@ pub fn policies(value: Any<'_, '_>, path: &str) -> Result<Vec<Arc<crate::policy:
     let one = |(i, item): (usize, &Bound<'_, PyAny>)| {
         policy(item).ok_or_else(|| wrong_type(&format!("{path}[{i}]"), "a policy", item))
     };
-    items(value, path)?.iter().enumerate().map(one).collect()
+    let refuse = |_| wrong_type(path, "a policy, or one per acting agent", value);
+    items(value, path).map_err(refuse)?.iter().enumerate().map(one).collect()
 }
 
 /// Seeds per environment: an int s gives environment i the seed s + i, a sequence seeds each, None goes on.

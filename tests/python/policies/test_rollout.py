@@ -156,9 +156,20 @@ def test_what_cannot_be_played_changes_nothing() -> None:
     )
     refused(made, [*good[:3], "truthful"], 2, error=TypeError, match=r"policies\[3\]: must be a policy")
     refused(made, None, 2, error=TypeError, match=r"policies\[0\]: must be a policy")
-    refused(made, good, 0, error=ValueError, match="steps: must be at least 1, got 0")
+    refused(made, "truthful", 2, error=TypeError, match="policies: must be a policy, or one per acting agent")
+    refused(made, good, 0, error=ValueError, match=r"steps: must be in 1\.\.1048576, got 0")
+    refused(made, good, 10**9, error=ValueError, match=r"steps: must be in 1\.\.1048576, got 1000000000")
     refused(made, good, 1.5, error=TypeError, match="steps: must be an integer")
-    refused(made, good, 2, "sometimes", error=ValueError, match="autoreset")
+    for name in ("sometimes", "next_step", "disabled"):
+        refused(
+            made,
+            good,
+            2,
+            name,
+            error=ValueError,
+            match=f'autoreset: must be "same_step" or None, got "{name}"',
+        )
+    refused(made, good, 2, 3, error=TypeError, match='autoreset: must be "same_step" or None, got 3')
     refused(
         made,
         good,
