@@ -398,6 +398,21 @@ def test_a_game_goes_on_from_any_iteration(game: Schedule, backend: Backend) -> 
         make_game(run, DEFAULT).restore({"round": 0, "rows": []})
 
 
+@pytest.mark.parametrize("game", SCHEDULES)
+def test_a_game_does_not_go_on_past_its_end(game: Schedule) -> None:
+    learner = played(run_of(game, rounds=1))
+    before = learner.state()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"iterate: (the game is over, all its rounds|0 of the run's 2 iter)"):
+            learner.iterate()
+    assert (learner.round, learner.steps, len(learner.rows)) == (1, before["rows"][-1]["steps"], 2)
+    if game in ("iterated", "simultaneous", "fictitious"):
+        settled = played(run_of(game, rounds=9, patience=1, tolerance=1e9))
+        assert settled.round == 1
+        with pytest.raises(ValueError, match="iterate: the game is over, nobody improves any more"):
+            settled.iterate()
+
+
 def test_inertia_asks_each_agent_by_its_own_draw() -> None:
     draws = np.array([[updates(9, r, a, 0.3) for a in range(4)] for r in range(2000)])
     assert np.abs(draws.mean(axis=0) - 0.3).max() < 4 * np.sqrt(0.21 / 2000)
