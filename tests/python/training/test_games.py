@@ -152,6 +152,32 @@ def test_jobs_go_on_from_any_iteration(train: TrainConfig, iterations: int) -> N
     assert all(map(same_weights, whole.policies, second.policies))
 
 
+@pytest.mark.parametrize(
+    ("agent", "rivals", "error", "message"),
+    [
+        (9, 5, ValueError, r"jobs\[1\]: agent: must be in 0\.\.4, got 9"),
+        (-1, 5, ValueError, r"jobs\[1\]: agent: must be in 0\.\.4, got -1"),
+        (1.0, 5, TypeError, r"jobs\[1\]: agent: must be a place or a name, got 1\.0"),
+        ("G4", 5, TypeError, r"jobs\[1\]: agent: must be a place, 0\.\.4, got 'G4'"),
+        (4, 3, ValueError, r"jobs\[1\]: rivals: must be one strategy per agent, 5, got 3"),
+        (0, 6, ValueError, r"jobs\[1\]: rivals: must be one strategy per agent, 5, got 6"),
+    ],
+)
+def test_a_job_that_does_not_fit_is_named(
+    agent: Any, rivals: int, error: type[Exception], message: str
+) -> None:
+    good = Job(0, ("truthful",) * 5, 0, 3000)
+    with pytest.raises(error, match=message):
+        train_jobs([good, Job(agent, ("truthful",) * rivals, 0, 3000)], DEFAULT, NATIVE)
+
+
+def test_jobs_do_not_go_on_past_their_end() -> None:
+    training = TrainingJobs([Job(0, ("truthful",) * 5, 0, 1)], DEFAULT, NATIVE)
+    training.iterate()
+    with pytest.raises(ValueError, match="iterate: all 1 jobs are trained"):
+        training.iterate()
+
+
 def test_training_starts_where_it_is_told() -> None:
     given = policy(3)
     settings = dataclasses.replace(TRAIN, ppo=dataclasses.replace(PPO_SETTINGS, learning_rate=1e-30))
