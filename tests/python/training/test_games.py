@@ -429,7 +429,9 @@ def test_a_game_does_not_go_on_past_its_end(game: Schedule) -> None:
     learner = played(run_of(game, rounds=1))
     before = learner.state()
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"iterate: (the game is over, all its rounds|0 of the run's 2 iter)"):
+        with pytest.raises(
+            ValueError, match=r"iterate: (the game is over, all its rounds|0 of the run's 2 iter)"
+        ):
             learner.iterate()
     assert (learner.round, learner.steps, len(learner.rows)) == (1, before["rows"][-1]["steps"], 2)
     if game in ("iterated", "simultaneous", "fictitious"):
