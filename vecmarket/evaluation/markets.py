@@ -158,8 +158,8 @@ def play_profile(episodes: Episodes, profile: Profile) -> MarketPlay:
     Raises
     ------
     ValueError, TypeError
-        When a policy's actions have the wrong shape, are not real or not finite, or an `MlpPolicy` takes other
-        observations.
+        When a policy's actions have the wrong shape, are not real or not finite, or an `MlpPolicy` takes
+        other observations.
     """
     recorders = {
         place: _Recorder(profile.agents[place], bidder)

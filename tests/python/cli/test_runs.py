@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["train", "--learner", "U351"], "U351"),
         (
             ["train", "--scenario", "default"],
-            "learner: --learner must name one of the scenario's agents: unknown name 'U350_1'; the agents are G0",
+            "learner: --learner must name one of the scenario's agents: unknown name 'U350_1'; the agents",
         ),
         (
             ["train", "--scenario", "default", "--learner", "5"],
