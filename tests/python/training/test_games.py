@@ -32,6 +32,7 @@ from vecmarket.training.games import (
     TrainingJobs,
     frozen,
     load_profile,
+    load_rounds,
     make_game,
     play_game,
     train_jobs,
@@ -533,6 +534,25 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
     assert play_game(resume=str(result.run)).run == result.run
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"round": -1, "agents": []}', "round: must be at least 1, got -1"),
+        ('{"round": 1.5, "agents": []}', r"round: must be a whole number, got 1\.5"),
+        ('{"round": "2", "agents": []}', "round: must be a whole number, got '2'"),
+        ('{"agents": []}', "'round' is missing"),
+        ('{"round": 2}', "'agents' is missing"),
+        ("[]", "list"),
+        ("{", "Expecting"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused(content: str, message: str, tmp_path: Any) -> None:
+    (tmp_path / "profile.json").write_text(content)
+    for load in (load_profile, load_rounds):
+        with pytest.raises(ValueError, match=rf"profile\.json: not a profile: .*{message}"):
+            load(tmp_path)
+
+
 def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
     run = run_of("shared", agents=(0, 1, 4))
     result = play_game(dataclasses.replace(run, train=dataclasses.replace(run.train, out=tmp_path)))
@@ -681,6 +701,7 @@ def test_a_run_killed_at_its_beginning_can_be_resumed(
         ({"initial": float("inf")}, "initial: a markup must be finite"),
         ({"accept": "never"}, "accept: must be one of better, always"),
         ({"start": "warm"}, "start: must be one of last, fresh"),
+        ({"withholding": "no"}, "withholding: must be True or False, got 'no'"),
     ],
 )
 def test_bad_settings_are_named(changes: dict[str, Any], message: str) -> None:
