@@ -12,7 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["action_array", "place_of", "real_array", "real_number", "unfit_state", "whole_number"]
+__all__ = [
+    "action_array",
+    "check_kind",
+    "place_of",
+    "real_array",
+    "real_number",
+    "unfit_state",
+    "whole_number",
+]
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 
@@ -36,6 +44,18 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     if number < least:
         raise ValueError(f"{name}: must be at least {least}, got {number}")
     return number
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Refuse a value that is of another kind.
+
+    Raises
+    ------
+    TypeError
+        When it is no instance of `kind`.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: must be a {kind.__name__}, got {type(value).__name__}")
 
 
 def real_number(name: str, value: Any) -> float:

@@ -81,11 +81,16 @@ def train_defaults(argv: Sequence[str]) -> Train:
         return Train()
     if not resume.exists():
         raise FileNotFoundError(f"{resume}: no such run")
-    run = resume if resume.is_dir() else resume.parent
+    run = run_folder(resume)
     if is_game(run):
         own = game_settings(run)
         return Train(game=own.game, config=own.train)
     return Train(config=_settings(run))
+
+
+def run_folder(resume: Path) -> Path:
+    """Return the folder of a run that is given by its folder or by its checkpoint."""
+    return resume if resume.is_dir() else resume.parent
 
 
 def train_run(options: Train) -> int:
@@ -93,6 +98,8 @@ def train_run(options: Train) -> int:
     console = Console()
     if options.game.game is None:
         _check_no_game(options.game)
+    elif options.resume is not None and not is_game(run_folder(options.resume)):
+        raise ValueError(f"game: {options.resume} is the run of one agent, no game; leave --game out")
     if options.resume is not None and never_began(options.resume):
         console.print(
             f"no checkpoint yet; beginning with the settings of {options.resume}",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from vecmarket.checks import check_kind
+from vecmarket.config import Scenario
 from vecmarket.evaluation.best_reply import best_replies
 from vecmarket.evaluation.offers import Grid
 from vecmarket.evaluation.plays import Episodes, Play, Policy, play, truthful
 from vecmarket.scenarios.days import training_days
-
-if TYPE_CHECKING:
-    from vecmarket.config import Scenario
 
 __all__ = ["Evaluation", "Metric", "evaluate"]
 
@@ -171,9 +170,10 @@ def evaluate(
     ------
     ValueError
         When a day cannot hold an episode, the seed is negative, the policy returns another shape than (N, 2),
-        or it is an `MlpPolicy` that draws its actions.
+        or it is an `MlpPolicy` that draws its actions or takes other observations.
     TypeError
-        When a number is no whole one, the policy is a torch module, or its actions are not real numbers.
+        When the scenario or the grid is none, a number is no whole one, the policy is a torch module, or its
+        actions are not real numbers.
 
     Notes
     -----
@@ -185,6 +185,9 @@ def evaluate(
     paid: the price, or its own offer under pay-as-bid. All are None where it never runs. `evaluate_profile`
     defines them alike.
     """
+    check_kind("scenario", scenario, Scenario)
+    grid = Grid() if grid is None else grid
+    check_kind("grid", grid, Grid)
     index = scenario.agent_index(learner)
     fixed = Episodes.fixed(scenario, index, rivals, days=days, episodes=episodes, seed=seed)
     honest = play(fixed, truthful)

@@ -11,6 +11,7 @@ import numpy as np
 
 from vecmarket.checks import action_array
 from vecmarket.config import Choice, Normal, Uniform
+from vecmarket.evaluation.plays import check_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,6 +132,7 @@ class _Recorder:
         self._done: list[NDArray[np.float32]] = []
 
     def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_features(f"profile[{self._name!r}]", self._policy, observations)
         # Copies: a policy may change what it is shown, and hand out the same array in every hour.
         self._seen.append(observations.copy())
         where = f"profile[{self._name!r}], step {len(self._done)}"
@@ -156,7 +158,8 @@ def play_profile(episodes: Episodes, profile: Profile) -> MarketPlay:
     Raises
     ------
     ValueError, TypeError
-        When a policy's actions have the wrong shape, are not real or not finite.
+        When a policy's actions have the wrong shape, are not real or not finite, or an `MlpPolicy` takes
+        other observations.
     """
     recorders = {
         place: _Recorder(profile.agents[place], bidder)

@@ -77,8 +77,22 @@ class Grid:
         """Return the grid of nothing but the offers that can be best by profit.
 
         Without `withholding` these are the best among those that offer everything.
+
+        Raises
+        ------
+        ValueError
+            When `below` is not positive.
+        TypeError
+            When `withholding` is not True or False.
         """
+        if not isinstance(withholding, bool):
+            raise TypeError(f"withholding: must be True or False, got {withholding!r}")
         return cls(spacing=None, below=below, withheld=(0.0,), ties=False, residual=withholding)
+
+    @property
+    def withholds(self) -> bool:
+        """Whether any offer tried holds back capacity."""
+        return self.residual or any(share > 0 for share in self.withheld)
 
     def size(self, reach: float, rivals: int) -> int:
         """Return how many offers are tried in an hour at most, given the reach and the rivals' levels."""

@@ -188,6 +188,7 @@ def play(episodes: Episodes, policy: Policy) -> Play:
     """
     check_policy("policy", policy)
     batch, observations = episodes.start()
+    check_features("policy", policy, observations)
     everyone = np.arange(len(episodes))
     hours = []
     for t in range(episodes.scenario.horizon):
@@ -221,6 +222,19 @@ def check_policy(where: str, policy: Policy) -> None:
             f"{where}: draws its actions, but only a function of what is observed can be judged; "
             "policy.deterministic() plays its mean"
         )
+
+
+def check_features(where: str, policy: Policy, observations: NDArray[np.float32]) -> None:
+    """Refuse a network that takes other observations (N, F) than those that it is shown.
+
+    Raises
+    ------
+    ValueError
+        When it takes another number of features.
+    """
+    shown = observations.shape[1]
+    if isinstance(policy, MlpPolicy) and policy.num_features != shown:
+        raise ValueError(f"{where}: takes {policy.num_features} features, the scenario shows {shown}")
 
 
 def _as_days(scenario: Scenario, days: Sequence[int]) -> tuple[int, ...]:

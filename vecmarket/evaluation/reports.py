@@ -146,10 +146,15 @@ def _caption(evaluation: ProfileEvaluation) -> str:
     text = (
         f"Exploitability {evaluation.exploitability:,.1f} $/h{share}: the sum of the gains from deviating. "
     )
+    kept = "" if evaluation.grid.withholds else " They offer all capacity: none withholds."
     bounds = [evaluation.agents[d.agent] for d in evaluation.deviations if not d.exact]
     if not bounds:
-        return text + "Best responses are exact, hour by hour."
-    return text + f"Rivals answer to what they saw: best responses of {', '.join(bounds)} are lower bounds."
+        return text + "Best responses are exact, hour by hour." + kept
+    return (
+        text
+        + f"Rivals answer to what they saw: best responses of {', '.join(bounds)} are lower bounds."
+        + kept
+    )
 
 
 # Over seeds

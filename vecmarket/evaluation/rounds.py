@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vecmarket.evaluation.dynamics import Dynamics, diagnose
+from vecmarket.evaluation.exploitability import check_setting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,19 +76,19 @@ class Rounds:
         Raises
         ------
         ValueError
-            When there is none, or the agents differ.
+            When there is none, or they differ in scenario, episodes, deviators or grid.
         """
-        agents: tuple[str, ...] | None = None
+        agents: tuple[str, ...] = ()
+        first: dict[str, Any] = {}
         price, profit, gain, exploitability = [], [], [], []
         for i, evaluation in enumerate(evaluations):
-            agents = agents or evaluation.agents
-            if evaluation.agents != agents:
-                raise ValueError(f"evaluations[{i}]: has other agents than the first")
+            agents, first = evaluation.agents, first or evaluation.setting
+            check_setting(i, evaluation.setting, first)
             price.append(evaluation.played.price.mean())
             profit.append(evaluation.played.profit.mean(axis=(0, 1)))
             gain.append(evaluation.gains)
             exploitability.append(evaluation.exploitability)
-        if agents is None:
+        if not price:
             raise ValueError("evaluations: must hold at least one round")
         return cls(
             agents=agents,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vecmarket.evaluation.exploitability import check_setting
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -133,7 +135,7 @@ def over_seeds(evaluations: Sequence[ProfileEvaluation], level: float = 0.95) ->
     Raises
     ------
     ValueError
-        When there is none, or they differ in scenario, episodes or deviators.
+        When there is none, or they differ in scenario, episodes, deviators or grid.
     ImportError
         When scipy is not installed.
     """
@@ -141,14 +143,7 @@ def over_seeds(evaluations: Sequence[ProfileEvaluation], level: float = 0.95) ->
         raise ValueError("evaluations: must hold at least one")
     first = evaluations[0]
     for i, other in enumerate(evaluations):
-        for what, one, two in (
-            ("scenario", first.scenario, other.scenario),
-            ("days", first.episodes.days, other.episodes.days),
-            ("seeds of the episodes", first.episodes.seeds, other.episodes.seeds),
-            ("deviators", [d.agent for d in first.deviations], [d.agent for d in other.deviations]),
-        ):
-            if one != two:
-                raise ValueError(f"evaluations[{i}]: is of another game, its {what} differ")
+        check_setting(i, other.setting, first.setting)
     figures = [e.figures for e in evaluations]
     return SeedFigures(
         agents=first.agents,

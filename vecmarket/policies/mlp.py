@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MlpPolicy"]
 
 _LOW, _HIGH = (0.0, -10.0), (1.0, 10.0)  # the market's action space
-_LARGEST_LOG_STD = 80.0  # its exponential is a finite 32-bit float
+_LARGEST_LOG_STD = 80.0  # in size: the exponential is a finite 32-bit float, and not 0
 _SMALLEST_SCALE = 1e-37  # its reciprocal is one
 
 
@@ -42,7 +42,7 @@ class MlpPolicy:
     centre, scale
         Of the observations, (F,) each, scale > 0; 0 and 1 when left out.
     log_std
-        Logarithm of the standard deviations of drawn actions, (2,); 0 when left out.
+        Logarithm of the standard deviations of drawn actions, (2,), in [-80, 80]; 0 when left out.
     low, high
         Bounds of the actions, (2,) each, infinite for none; the market's action space when left out.
     sampled
@@ -128,7 +128,8 @@ class MlpPolicy:
         for name, value in given.items():
             object.__setattr__(self, name, value)
         arrays.check("scale", self.scale, self.scale >= _SMALLEST_SCALE, f"at least {_SMALLEST_SCALE}")
-        arrays.check("log_std", self.log_std, self.log_std <= _LARGEST_LOG_STD, f"at most {_LARGEST_LOG_STD}")
+        bounds = f"in [{-_LARGEST_LOG_STD:g}, {_LARGEST_LOG_STD:g}]"
+        arrays.check("log_std", self.log_std, np.abs(self.log_std) <= _LARGEST_LOG_STD, bounds)
         arrays.check("low", self.low, self.low <= self.high, f"at most high, {self.high.tolist()}")
         core = _core.Policy(
             list(self.widths),

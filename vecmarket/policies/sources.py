@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVATIONS",
+    "check_hidden",
     "of_checkpoint",
     "of_file",
     "of_module",
@@ -93,9 +94,26 @@ def of_file(path: Path) -> dict[str, Any]:
     """
     shape, tensors = read_file(path)
     try:
-        return _tensors(tensors) | {"activation": shape["activation"]}
-    except (KeyError, TypeError) as error:
+        found = _tensors(tensors) | {"activation": shape["activation"]}
+        check_hidden(shape["hidden"], tensors)
+        return found
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
+
+
+def check_hidden(hidden: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse hidden widths in a file's metadata that are not those of its arrays.
+
+    Raises
+    ------
+    ValueError
+        When they differ.
+    KeyError, TypeError
+        When the arrays are not those of a policy.
+    """
+    widths = [len(bias) for bias in _tensors(tensors)["biases"]][:-1]
+    if hidden != widths:
+        raise ValueError(f"hidden: must be {widths}, as the arrays are, got {hidden!r}")
 
 
 def of_checkpoint(path: Path) -> dict[str, Any]:

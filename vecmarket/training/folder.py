@@ -68,6 +68,8 @@ def read_settings(run: str | os.PathLike[str], read: Callable[[str], _Settings])
     path = Path(run) / CONFIG_FILE
     try:
         return read(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"no run: {run} has no {CONFIG_FILE}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from vecmarket import _core
-from vecmarket.checks import unfit_state, whole_number
+from vecmarket.checks import check_kind, unfit_state, whole_number
 from vecmarket.training.config import PPOConfig
 from vecmarket.training.native_state import (
     State,
@@ -293,11 +293,15 @@ def iterate_together(
         When the learners do not go together, there are none, or one has fewer iterations left; nothing is
         changed then.
     TypeError
-        When `iterations` is no whole number.
+        When `iterations` is no whole number, or there is something else than learners of this kind.
     """
     iterations = whole_number("iterations", iterations, least=1)
+    if not isinstance(learners, Sequence):
+        raise TypeError(f"learners: must be a sequence of NativePPO, got {type(learners).__name__}")
     if not learners:
         raise ValueError("learners: must name at least one")
+    for i, learner in enumerate(learners):
+        check_kind(f"learners[{i}]", learner, NativePPO)
     first = learners[0]
     places: dict[int, int] = {}  # of learners, by their engines
     for i, learner in enumerate(learners):

@@ -14,7 +14,9 @@ from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vecmarket.policies.arrays import frozen
 from vecmarket.policies.files import read_file, write_file
+from vecmarket.policies.sources import check_hidden
 from vecmarket.training.layers import Linear, Tanh
 
 __all__ = [
@@ -185,10 +187,13 @@ def load_policy(path: str | os.PathLike[str]) -> ActorCritic:
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file is damaged, no policy, or of another version.
+        When the file is damaged, no policy, of another version, or holds what is no finite number.
     """
     shape, arrays = read_file(Path(path))
     try:
+        check_hidden(shape["hidden"], arrays)
+        for name, array in arrays.items():
+            frozen(name, array, infinite=name in ("action_low", "action_high"))  # refuses NaN
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         features, actions = tensors["centre"].shape, tensors["action_low"].shape
         model = ActorCritic(
@@ -198,7 +203,7 @@ def load_policy(path: str | os.PathLike[str]) -> ActorCritic:
             activation=shape["activation"],
         )
         model.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: incomplete policy: {error}") from error
     return model
 

@@ -204,12 +204,21 @@ def _run(learner: Learner, config: TrainConfig, scenario: Scenario, run: Path, b
     )
 
 
+def _learner_place(config: TrainConfig, scenario: Scenario) -> int:
+    """Return the learner's place; who says nothing of it has the default's, which is of one scenario."""
+    try:
+        return scenario.agent_index(config.learner)
+    except (TypeError, ValueError) as error:
+        reason = str(error).removeprefix("agent: ")
+        raise type(error)(f"learner: --learner must name one of the scenario's agents: {reason}") from None
+
+
 def _make_learner(config: TrainConfig, scenario: Scenario) -> Learner:
     days = training_days(scenario)
     env = MarketVectorEnv(
         config.num_envs,
         scenario if days is None else scenario.replace(days=days),
-        learner=scenario.agent_index(config.learner),
+        learner=_learner_place(config, scenario),
         rivals=config.rivals,
         autoreset_mode="same_step",
         copy=False,

@@ -222,7 +222,11 @@ def test_a_run_of_another_kind_is_not_resumed(tmp_path: Path, capsys: pytest.Cap
     one = ["train", "--scenario", "default", "--learner", "4", "--total-steps", "1", "--num-envs", "2"]
     one += ["--no-progress", "--no-tensorboard", "--no-evaluate", "--out", str(tmp_path), "--name", "one"]
     assert main(one) == 0
-    assert main(["train", "--resume", str(tmp_path / "one"), "--game", "shared"]) == 2
+    for given in (tmp_path / "one", tmp_path / "one" / "checkpoint.pt"):
+        capsys.readouterr()
+        assert main(["train", "--resume", str(given), "--game", "shared"]) == 2
+        reason = f"game: {given} is the run of one agent, no game; leave --game out"
+        assert capsys.readouterr().err == f"error: {reason}\n"
     assert main(arguments("shared", tmp_path, "game")) == 0
     capsys.readouterr()
     (tmp_path / "game" / "profile.json").unlink()

@@ -138,6 +138,15 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["train", "--num-envs", "0"], "num_envs: must be a whole number of at least 1, got 0"),
         (["train", "--scenario", "ieee"], "ieee-rts"),
         (["train", "--learner", "U351"], "U351"),
+        (
+            ["train", "--scenario", "default"],
+            "learner: --learner must name one of the scenario's agents: unknown name 'U350_1'; the agents",
+        ),
+        (
+            ["train", "--scenario", "default", "--learner", "5"],
+            "learner: --learner must name one of the scenario's agents: must be in 0..4, got 5",
+        ),
+        (["train", "--resume", "."], "no run: . has no config.json"),
         (["train", "--scenario", "csv"], "fleet"),
         (["train", "--scenario", "csv", "--fleet", "none.csv", "--demand", "none.csv"], "none.csv"),
         (["train", "--scenario", "none.toml"], "none.toml"),
@@ -150,7 +159,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
         ),
         (["train", "--rounds", "3"], "rounds: is a setting of a game; --game"),
         (["train", "--no-withholding"], "withholding: is a setting of a game; --game"),
-        (["evaluate", "no-such-run"], "no-such-run"),
+        (["evaluate", "no-such-run"], "no run: no-such-run has no config.json"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_folder(
@@ -234,6 +243,12 @@ def test_a_run_without_a_checkpoint_begins_anew_and_says_so(
     assert f"no checkpoint yet; beginning with the settings of {run}" in capsys.readouterr().out
     whole, begun = weights(trained[0]), weights(run)
     assert all(torch.equal(whole[name], begun[name]) for name in whole)
+
+
+def test_a_file_of_a_run_is_no_run(trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    policy = trained[0] / "policy.safetensors"
+    assert main(["evaluate", str(policy)]) == 2
+    assert capsys.readouterr().err == f"error: no run: {policy} has no config.json\n"
 
 
 @pytest.mark.parametrize("command", ["train --resume", "evaluate"])

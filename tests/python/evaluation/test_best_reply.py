@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -170,3 +172,9 @@ def test_orientation_on_default() -> None:
 def test_a_bad_grid_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Grid(**arguments)
+
+
+@pytest.mark.parametrize("withholding", ["no", 0, None])
+def test_withholding_is_a_truth(withholding: Any) -> None:
+    with pytest.raises(TypeError, match=f"withholding: must be True or False, got {withholding!r}"):
+        Grid.critical(withholding=withholding)

@@ -216,13 +216,20 @@ def test_the_tables_of_rts_gmlc_can_be_judged(rts_gmlc: Path) -> None:
         ({"policy": lambda seen: np.full((2, 2), "a")}, "policy, step 0: must be real numbers"),
         ({"policy": lambda seen: np.full((2, 2), np.nan)}, "must be finite"),
         ({"policy": DRAWN.stochastic()}, r"policy: draws its actions.*policy\.deterministic\(\)"),
+        (
+            {"policy": vm.MlpPolicy([np.zeros((2, 4))], [np.zeros(2)])},
+            "policy: takes 4 features, the scenario",
+        ),
+        ({"scenario": "default"}, "scenario: must be a Scenario, got str"),
+        ({"grid": "critical"}, "grid: must be a Grid, got str"),
         ({"policy": vm.PolicyPool([5.0])}, "policy: must be a function of observations .*, got PolicyPool"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
     given = {"learner": "U350_1", "policy": truthful, "days": (42, 43)} | arguments
+    scenario = given.pop("scenario", None) or vm.Scenario.ieee_rts()
     with pytest.raises((ValueError, TypeError), match=message):
-        evaluate(vm.Scenario.ieee_rts(), **given)
+        evaluate(scenario, **given)
 
 
 def test_a_torch_module_is_refused_with_what_to_do() -> None:

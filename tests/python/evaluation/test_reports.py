@@ -77,12 +77,33 @@ def test_the_printed_profile_has_the_market_and_the_agents(found: ProfileEvaluat
     assert f"{100 * found.shares[4]:,.1f}" in line
 
 
+@pytest.mark.parametrize(
+    ("grid", "kept"),
+    [
+        (None, False),
+        (Grid.critical(withholding=False), True),
+        (Grid(withheld=(0.0,)), False),
+        (Grid(residual=False), False),
+        (Grid(spacing=None, withheld=(0.0,), residual=False), True),
+    ],
+)
+def test_it_is_said_where_best_responses_withhold_nothing(grid: Grid | None, kept: bool) -> None:
+    on = console()
+    print_profile(evaluate_profile(vm.Scenario.default(), None, episodes=2, grid=grid), on)
+    written = " ".join(text(on).split())
+    assert "Best responses are exact, hour by hour." in written
+    assert ("They offer all capacity: none withholds." in written) == kept
+
+
 def test_a_lower_bound_is_called_one() -> None:
     scenario = still([60.0, 60.0], [10.0, 20.0], [50.0, 90.0], observation=("demand", "last_price"))
     follow = lambda seen: np.stack([0 * seen[:, 1], seen[:, 1]], axis=1)  # noqa: E731
     on = console()
     print_profile(evaluate_profile(scenario, {"G1": follow}), on)
     assert "best responses of G0 are lower bounds" in " ".join(text(on).split())
+    on = console()
+    print_profile(evaluate_profile(scenario, {"G1": follow}, grid=Grid.critical(withholding=False)), on)
+    assert "lower bounds. They offer all capacity: none withholds." in " ".join(text(on).split())
 
 
 def test_a_large_fleet_and_names_like_markup_are_printed() -> None:

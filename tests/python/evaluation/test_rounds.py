@@ -182,9 +182,22 @@ def test_rounds_that_do_not_fit_are_refused() -> None:
         Rounds(("A",), price, one, one, price, np.zeros((1, 4)))
     with pytest.raises(ValueError, match="at least one round"):
         Rounds.of([])
-    five, four = (evaluate_profile(vm.Scenario.default(n), None, episodes=2) for n in (5, 4))
-    with pytest.raises(ValueError, match=r"evaluations\[1\]: has other agents"):
-        Rounds.of([five, four])
+
+
+def test_evaluations_that_differ_are_no_rounds_of_one_game() -> None:
+    scenario = vm.Scenario.default()
+    first = evaluate_profile(scenario, None, episodes=4)
+    others = {
+        "scenario": evaluate_profile(scenario.replace(name="another"), None, episodes=4),
+        "days": evaluate_profile(scenario, None, episodes=5),
+        "seeds of the episodes": evaluate_profile(scenario, None, episodes=4, seed=1),
+        "deviators": evaluate_profile(scenario, None, episodes=4, deviators="G4"),
+        "grid": evaluate_profile(scenario, None, episodes=4, grid=Grid.critical(withholding=False)),
+    }
+    for what, other in others.items():
+        with pytest.raises(ValueError, match=rf"evaluations\[2\]: is of another game, its {what} differ"):
+            Rounds.of([first, first, other])
+    assert len(Rounds.of([first, evaluate_profile(scenario, 5.0, episodes=4, grid=Grid.critical())])) == 2
 
 
 def test_exploitability_is_a_share_of_the_deviators_profits() -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 import vecmarket as vm
-from vecmarket.evaluation import evaluate_profile, over_seeds, t_interval
+from vecmarket.evaluation import Grid, evaluate_profile, over_seeds, t_interval
 
 
 def test_the_interval_is_students() -> None:
@@ -75,6 +75,7 @@ def test_games_that_differ_are_not_put_together() -> None:
         "days": evaluate_profile(scenario, None, episodes=5),
         "seeds of the episodes": evaluate_profile(scenario, None, episodes=4, seed=1),
         "deviators": evaluate_profile(scenario, None, episodes=4, deviators="G4"),
+        "grid": evaluate_profile(scenario, None, episodes=4, grid=Grid.critical(below=0.1)),
     }
     for what, other in others.items():
         with pytest.raises(ValueError, match=rf"evaluations\[1\]: is of another game, its {what} differ"):

@@ -109,6 +109,54 @@ def test_a_file_without_a_checksum_is_read(tmp_path: Path) -> None:
     assert vm.MlpPolicy.load(path) == policy
 
 
+def changed(content: bytes, shape: dict[str, object], **arrays: np.ndarray) -> bytes:
+    """A file without a checksum that says another shape, or holds other arrays."""
+    metadata = {"format": "vecmarket-policy", "version": "1", "shape": json.dumps(shape)}
+    return safetensors.numpy.save(safetensors.numpy.load(content) | arrays, metadata)
+
+
+@pytest.mark.parametrize("hidden", [[5], [], [4, 4], [100_000, 100_000], "4", None])
+def test_hidden_widths_are_those_of_the_arrays(hidden: object, tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    save_policy(small(), path)
+    whole = path.read_bytes()
+    path.write_bytes(changed(whole, {"activation": "tanh", "hidden": [4]}))
+    assert vm.MlpPolicy.load(path) == vm.MlpPolicy.from_torch(load_policy(path))
+    path.write_bytes(changed(whole, {"activation": "tanh", "hidden": hidden}))
+    for load in (vm.MlpPolicy.load, load_policy):
+        with pytest.raises(
+            ValueError, match=r"policy\.safetensors: incomplete policy: hidden: must be \[4\]"
+        ):
+            load(path)
+    path.write_bytes(changed(whole, {"activation": "tanh"}))
+    for load in (vm.MlpPolicy.load, load_policy):
+        with pytest.raises(ValueError, match=r"policy\.safetensors: incomplete policy: 'hidden'"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["actor.0.weight", "actor.2.bias", "centre", "scale", "log_std", "action_low"]
+)
+def test_what_is_no_number_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    model = small()
+    model.state_dict()[name].flatten()[-1:] = float("nan")
+    save_policy(model, path)
+    for content in (path.read_bytes(), without_checksum(path.read_bytes())):
+        path.write_bytes(content)
+        for load in (vm.MlpPolicy.load, load_policy):
+            with pytest.raises(ValueError, match=r"policy\.safetensors: incomplete policy: .*got nan"):
+                load(path)
+
+
+def test_a_critic_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path, model = tmp_path / "policy.safetensors", small()
+    model.state_dict()["critic.2.weight"][0, 1] = float("inf")
+    save_policy(model, path)
+    with pytest.raises(ValueError, match=r"critic\.2\.weight\[0, 1\]: must be finite, got inf"):
+        load_policy(path)
+
+
 def test_metadata_that_nobody_wrote_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "policy.safetensors"
     draw(3, (4,)).save(path)

@@ -307,7 +307,8 @@ class TestObject:
                 r"scale\[2\]: must be at least 1e-37, got 0",
             ),
             (None, None, {"scale": [1.0, 1.0, -1.0]}, ValueError, r"scale\[2\]"),
-            (None, None, {"log_std": [0.0, 81.0]}, ValueError, r"log_std\[1\]: must be at most 80.0, got 81"),
+            (None, None, {"log_std": [0.0, 81.0]}, ValueError, r"log_std\[1\]: must be in \[-80, 80\], got"),
+            (None, None, {"log_std": [-200, 0]}, ValueError, r"log_std\[0\]: must be in \[-80, 80\]"),
             (None, None, {"log_std": 0.0}, ValueError, "log_std: must have shape"),
             (None, None, {"low": [2.0, 0.0]}, ValueError, r"low\[0\]: must be at most high"),
             (None, None, {"high": [np.nan, 0.0]}, ValueError, r"high\[0\]"),
@@ -336,6 +337,35 @@ class TestTorch:
         wider = vm.MlpPolicy.from_torch(model, high=[2.0, 20.0])
         np.testing.assert_array_equal(wider.high, [2.0, 20.0])
         np.testing.assert_array_equal(wider.scale, policy.scale)
+
+    @pytest.mark.parametrize("log_std", [-81.0, 81.0, float("-inf")])
+    def test_a_spread_out_of_range_is_refused_wherever_it_comes_from(
+        self, log_std: float, tmp_path: Path
+    ) -> None:
+        model, path = actor_critic(), tmp_path / "policy.safetensors"
+        with torch.no_grad():
+            model.log_std[1] = log_std
+        message = r"log_std\[1\]: must be (in \[-80, 80\]|finite), got "
+        save_policy(model, path)
+        with pytest.raises(ValueError, match=message):
+            vm.MlpPolicy.from_torch(model)
+        with pytest.raises(ValueError, match=rf"policy\.safetensors: incomplete policy: {message}"):
+            vm.MlpPolicy.load(path)
+        net = torch.nn.Sequential(torch.nn.Linear(3, 2))
+        with pytest.raises(ValueError, match=message):
+            vm.MlpPolicy.from_torch(net, log_std=[0.0, log_std])
+
+    @pytest.mark.parametrize("end", [-80.0, 80.0])
+    def test_the_narrowest_and_widest_spreads_have_a_density(self, end: float) -> None:
+        scenario = vm.Scenario.default()
+        engine = vm.Engine(scenario, 2)
+        engine.reset()
+        features = engine.observations.shape[2]
+        policy = draw(features, log_std=[end, end]).stochastic()
+        log_probs = engine.rollout([policy] * len(scenario.agents), 3)["log_probs"]
+        # -2 end less the constant, less half a chi-squared number of two degrees
+        rest = log_probs + 2 * end
+        assert ((rest > -100.0) & (rest <= 0.0)).all()
 
     def test_a_snapshot_does_not_follow(self) -> None:
         model = actor_critic()

@@ -32,6 +32,7 @@ from vecmarket.training.games import (
     TrainingJobs,
     frozen,
     load_profile,
+    load_rounds,
     make_game,
     play_game,
     train_jobs,
@@ -150,6 +151,32 @@ def test_jobs_go_on_from_any_iteration(train: TrainConfig, iterations: int) -> N
     while not second.finished:
         second.iterate()
     assert all(map(same_weights, whole.policies, second.policies))
+
+
+@pytest.mark.parametrize(
+    ("agent", "rivals", "error", "message"),
+    [
+        (9, 5, ValueError, r"jobs\[1\]: agent: must be in 0\.\.4, got 9"),
+        (-1, 5, ValueError, r"jobs\[1\]: agent: must be in 0\.\.4, got -1"),
+        (1.0, 5, TypeError, r"jobs\[1\]: agent: must be a place or a name, got 1\.0"),
+        ("G4", 5, TypeError, r"jobs\[1\]: agent: must be a place, 0\.\.4, got 'G4'"),
+        (4, 3, ValueError, r"jobs\[1\]: rivals: must be one strategy per agent, 5, got 3"),
+        (0, 6, ValueError, r"jobs\[1\]: rivals: must be one strategy per agent, 5, got 6"),
+    ],
+)
+def test_a_job_that_does_not_fit_is_named(
+    agent: Any, rivals: int, error: type[Exception], message: str
+) -> None:
+    good = Job(0, ("truthful",) * 5, 0, 3000)
+    with pytest.raises(error, match=message):
+        train_jobs([good, Job(agent, ("truthful",) * rivals, 0, 3000)], DEFAULT, NATIVE)
+
+
+def test_jobs_do_not_go_on_past_their_end() -> None:
+    training = TrainingJobs([Job(0, ("truthful",) * 5, 0, 1)], DEFAULT, NATIVE)
+    training.iterate()
+    with pytest.raises(ValueError, match="iterate: all 1 jobs are trained"):
+        training.iterate()
 
 
 def test_training_starts_where_it_is_told() -> None:
@@ -398,6 +425,23 @@ def test_a_game_goes_on_from_any_iteration(game: Schedule, backend: Backend) -> 
         make_game(run, DEFAULT).restore({"round": 0, "rows": []})
 
 
+@pytest.mark.parametrize("game", SCHEDULES)
+def test_a_game_does_not_go_on_past_its_end(game: Schedule) -> None:
+    learner = played(run_of(game, rounds=1))
+    before = learner.state()
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=r"iterate: (the game is over, all its rounds|0 of the run's 2 iter)"
+        ):
+            learner.iterate()
+    assert (learner.round, learner.steps, len(learner.rows)) == (1, before["rows"][-1]["steps"], 2)
+    if game in ("iterated", "simultaneous", "fictitious"):
+        settled = played(run_of(game, rounds=9, patience=1, tolerance=1e9))
+        assert settled.round == 1
+        with pytest.raises(ValueError, match="iterate: the game is over, nobody improves any more"):
+            settled.iterate()
+
+
 def test_inertia_asks_each_agent_by_its_own_draw() -> None:
     draws = np.array([[updates(9, r, a, 0.3) for a in range(4)] for r in range(2000)])
     assert np.abs(draws.mean(axis=0) - 0.3).max() < 4 * np.sqrt(0.21 / 2000)
@@ -488,6 +532,25 @@ def test_what_a_run_leaves(tmp_path: Any) -> None:
         load_profile(result.run, 7)
     assert all(map(same, load_profile(str(result.run), round_=3)[4].members, own.members))
     assert play_game(resume=str(result.run)).run == result.run
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"round": -1, "agents": []}', "round: must be at least 1, got -1"),
+        ('{"round": 1.5, "agents": []}', r"round: must be a whole number, got 1\.5"),
+        ('{"round": "2", "agents": []}', "round: must be a whole number, got '2'"),
+        ('{"agents": []}', "'round' is missing"),
+        ('{"round": 2}', "'agents' is missing"),
+        ("[]", "list"),
+        ("{", "Expecting"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused(content: str, message: str, tmp_path: Any) -> None:
+    (tmp_path / "profile.json").write_text(content)
+    for load in (load_profile, load_rounds):
+        with pytest.raises(ValueError, match=rf"profile\.json: not a profile: .*{message}"):
+            load(tmp_path)
 
 
 def test_agents_with_one_policy_share_a_file(tmp_path: Any) -> None:
@@ -638,6 +701,7 @@ def test_a_run_killed_at_its_beginning_can_be_resumed(
         ({"initial": float("inf")}, "initial: a markup must be finite"),
         ({"accept": "never"}, "accept: must be one of better, always"),
         ({"start": "warm"}, "start: must be one of last, fresh"),
+        ({"withholding": "no"}, "withholding: must be True or False, got 'no'"),
     ],
 )
 def test_bad_settings_are_named(changes: dict[str, Any], message: str) -> None:

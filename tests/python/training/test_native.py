@@ -341,6 +341,10 @@ def test_what_cannot_be_trained_together_is_refused() -> None:
         iterate_together([one, two, one], 1)
     with pytest.raises(ValueError, match=r"learners\[2\]: has the environment of learners\[1\]; each needs"):
         iterate_together([one, two, three], 1)
+    with pytest.raises(TypeError, match=r"learners\[1\]: must be a NativePPO, got PPO"):
+        iterate_together([one, PPO(make_env(), SMALL, total_steps=10**4)], 1)  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="learners: must be a sequence of NativePPO, got NativePPO"):
+        iterate_together(one, 1)  # type: ignore[arg-type]
     assert not any(learner.started for learner in (one, two, three))
 
 

@@ -273,8 +273,11 @@ def test_folders(config):
 
 def test_bad_settings_leave_no_folder(config):
     for changes, message in (
-        ({"learner": "U350_1"}, "agent: unknown name 'U350_1'; the agents are G0, G1, G2, G3, G4"),
-        ({"learner": 5}, r"agent: must be in 0\.\.4, got 5"),
+        (
+            {"learner": "U350_1"},
+            "learner: --learner must name one of .*: unknown name 'U350_1'; the agents are G0",
+        ),
+        ({"learner": 5}, r"learner: --learner must name one of .*: must be in 0\.\.4, got 5"),
         ({"scenario": "nowhere"}, "scenario: unknown name 'nowhere'; the names are default"),
         ({"backend": "torch", "device": "nowhere"}, "device: 'nowhere' is not a device"),
     ):

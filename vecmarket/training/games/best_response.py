@@ -121,7 +121,15 @@ class BestResponse:
         """Take one iteration of training, and what follows where it was the last of a turn or a round.
 
         Returns the iteration's figures by name; none where a round passed in which nobody was asked.
+
+        Raises
+        ------
+        ValueError
+            When the game is over.
         """
+        if self.finished:
+            over = "nobody improves any more" if self.settled else "all its rounds are played"
+            raise ValueError(f"iterate: the game is over, {over}")
         figures: dict[str, float] = {}
         if self._turns:
             if self._training is None:

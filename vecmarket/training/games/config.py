@@ -111,6 +111,8 @@ class GameConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}: must be a whole number of at least {least}, got {value!r}")
+        if not isinstance(self.withholding, bool):
+            raise ValueError(f"withholding: must be True or False, got {self.withholding!r}")
         if not 0.0 < self.update_probability <= 1.0:
             raise ValueError(f"update_probability: must be in (0, 1], got {self.update_probability}")
         if not 0.0 <= self.tolerance < math.inf:

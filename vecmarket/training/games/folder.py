@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vecmarket.checks import whole_number
 from vecmarket.files import write_atomically
 from vecmarket.training.games.players import GameLearner, Row
 from vecmarket.training.games.strategies import Pool, Strategy, still
@@ -84,8 +85,7 @@ def load_profile(run: str | os.PathLike[str], round_: int | None = None) -> list
     """
     run = Path(run)
     path = (run if round_ is None else run / _folder(round_)) / PROFILE_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such profile; a run has one once its first round is over")
+    _, agents = _read(path)
     loaded: dict[str, Strategy] = {}
 
     def strategy(entry: Any) -> Strategy:
@@ -98,14 +98,13 @@ def load_profile(run: str | os.PathLike[str], round_: int | None = None) -> list
         return float(entry)
 
     try:
-        agents = json.loads(path.read_text(encoding="utf-8"))["agents"]
         return [
             Pool(tuple(map(strategy, agent["mixture"])))
             if "mixture" in agent
             else strategy(agent["strategy"])
             for agent in agents
         ]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a profile: {error}") from error
 
 
@@ -119,18 +118,24 @@ def load_rounds(run: Path) -> list[list[Strategy | Pool]]:
     ValueError
         When a file is damaged.
     """
-    path = run / PROFILE_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such profile; a run has one once its first round is over")
-    try:
-        count = int(json.loads(path.read_text(encoding="utf-8"))["round"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a profile: {error}") from error
+    count, _ = _read(run / PROFILE_FILE)
     missing = [r for r in range(1, count + 1) if not (run / _folder(r) / PROFILE_FILE).is_file()]
     if missing:
         file = run / _folder(missing[0]) / PROFILE_FILE
         raise FileNotFoundError(f"{file}: round {missing[0]} of the run's {count} is missing")
     return [load_profile(run, r) for r in range(1, count + 1)]
+
+
+def _read(path: Path) -> tuple[int, Any]:
+    """Return the round of a profile.json and its entries, one per agent."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such profile; a run has one once its first round is over")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return whole_number("round", values["round"], least=1), values["agents"]
+    except (KeyError, TypeError, ValueError) as error:  # no JSON and no text are ValueErrors
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path}: not a profile: {reason}") from error
 
 
 def _folder(round_: int) -> str:

@@ -74,6 +74,11 @@ class TrainingJobs:
         Environments, algorithm, device. Its scenario, learner, rivals, seed and steps are not used.
     withholding
         Whether the learners may withhold capacity.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When a job names no place of the scenario, or has not one strategy per agent.
     """
 
     def __init__(
@@ -82,6 +87,8 @@ class TrainingJobs:
         days = training_days(scenario)
         self.action_space = action_space(withholding)
         self.jobs = tuple(jobs)
+        for i, job in enumerate(self.jobs):
+            _check(f"jobs[{i}]", job, scenario)
         self.scenario = scenario if days is None else scenario.replace(days=days)
         self.config = config
         self._together = config.backend == "native"
@@ -115,7 +122,15 @@ class TrainingJobs:
         return tuple(self._done)
 
     def iterate(self) -> dict[str, float]:
-        """Play and learn from one rollout of the jobs in training; return the means of their figures."""
+        """Play and learn from one rollout of the jobs in training; return the means of their figures.
+
+        Raises
+        ------
+        ValueError
+            When all jobs are trained.
+        """
+        if self.finished:
+            raise ValueError(f"iterate: all {len(self.jobs)} jobs are trained")
         if not self._learners:
             self._learners = [self._begin(job) for job in self.current]
         # jobs that are shorter than the longest end before it
@@ -202,6 +217,19 @@ class TrainingJobs:
         return -(-job.steps // iteration) * iteration
 
 
+def _check(where: str, job: Job, scenario: Scenario) -> None:
+    """Refuse a job that does not fit the scenario."""
+    agents = len(scenario.agents)
+    if isinstance(job.agent, str):
+        raise TypeError(f"{where}: agent: must be a place, 0..{agents - 1}, got {job.agent!r}")
+    try:
+        scenario.agent_index(job.agent)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: {error}") from None
+    if len(job.rivals) != agents:
+        raise ValueError(f"{where}: rivals: must be one strategy per agent, {agents}, got {len(job.rivals)}")
+
+
 def _iterate(learners: Sequence[Learner], threads: int) -> list[dict[str, float]]:
     native = [learner for learner in learners if isinstance(learner, NativePPO)]
     if native:
@@ -233,6 +261,11 @@ def train_jobs(
         Whether the learners may withhold capacity.
     on_iteration
         Called after every iteration with the jobs and the iteration's figures.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When a job does not fit the scenario; the message names it.
     """
     training = TrainingJobs(jobs, scenario, config, withholding=withholding)
     while not training.finished:

@@ -50,7 +50,7 @@ class GameLearner(Protocol):
         """What every agent is expected to play, by place."""
 
     def iterate(self) -> dict[str, float]:
-        """Take one iteration; return its figures."""
+        """Take one iteration; return its figures. A ValueError says that the game is over."""
 
     def state(self) -> dict[str, Any]:
         """Return all that the coming iterations depend on; a copy."""

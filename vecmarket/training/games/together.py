@@ -120,7 +120,13 @@ class Together:
         return list(self.strategies)
 
     def iterate(self) -> dict[str, float]:
-        """Play one rollout, let every learner learn from its rows; return the means of their figures."""
+        """Play one rollout, let every learner learn from its rows; return the means of their figures.
+
+        Raises
+        ------
+        ValueError
+            When the game is over.
+        """
         told = self._learner.iterate()
         if self._learner.iteration % self._per_round == 0:
             self._end_round()
