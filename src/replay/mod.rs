@@ -221,7 +221,7 @@ impl ReplayBuffer {
         let mut weights = exponent.weights(self.simd, priorities);
         let mut held = self.write()?;
         if let Some(i) = rows.iter().position(|&row| row < 0 || row as u64 >= held.written) {
-            let reason = format!("must be the number of an added row, in 0..{}, got {}", held.written, rows[i]);
+            let reason = format!("must be the number of an added row, below {}, got {}", held.written, rows[i]);
             return Err(Error::value(format!("indices[{i}]"), reason));
         }
         let capacity = self.settings.capacity as u64;
