@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seeds", type=int, help=f"runs of each method (default: {SEEDS}, {QUICK_SEEDS} quick)"
     )
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="seed of the first run of a single agent (default: 0)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of every method (default: 1)")
     parser.add_argument("--out", type=Path, help="page to write (default: SOLUTION.md, for a whole run only)")
     options = parser.parse_args(arguments)
@@ -61,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, value in (("--seeds", seeds), ("--threads", options.threads)):
         if value < 1:
             parser.error(f"{name}: must be at least 1, got {value}")
+    first = options.first_seed
+    if first < 0:
+        parser.error(f"--first-seed: must be at least 0, got {first}")
     whole = not (options.own or options.quick or options.no_rounds) and set(options.agents) == {EASY, HARD}
     out: Path | None = options.out or (HERE / "SOLUTION.md" if whole else None)
 
@@ -76,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for method in methods
     }
     with _torch_threads(options.threads):
-        results, absent = measure(methods, budgets, range(seeds), options.threads)
+        results, absent = measure(methods, budgets, range(first, first + seeds), options.threads)
         rounds = {} if options.no_rounds else measure_rounds(absent, seeds, options)
     tables = page(methods, results, budgets, absent, rounds)
     for table in tables:

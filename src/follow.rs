@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::batch::{Batch, Layout};
 use crate::bidding::{ACTION_WIDTH, Bids};
 use crate::error::{Error, Result};
 use crate::outputs::Steps;
@@ -10,8 +11,6 @@ use crate::rivals::{Rivals, Shown};
 use crate::seats::Mixture;
 use crate::shard::{SHARD, Shard};
 use crate::step::{Autoreset, Outputs, Step};
-
-use crate::batch::{Batch, Layout};
 
 /// What acting agents see before a step, and do in it; every buffer has a leading k. N environments, L acting agents,
 /// F features.

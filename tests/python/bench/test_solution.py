@@ -265,7 +265,9 @@ def test_a_page_and_a_picture_are_written_where_asked(
     assert (tmp_path / "SOLUTION.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--threads", "0"], ["--agents", "2"]])
+@pytest.mark.parametrize(
+    "arguments", [["--seeds", "0"], ["--threads", "0"], ["--agents", "2"], ["--first-seed", "-1"]]
+)
 def test_arguments_that_cannot_be_used_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         time_to_solution.main(arguments)
